@@ -1,0 +1,52 @@
+# Two commands do all the set-up: `make demo` and `make test`.
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+INSTALL = $(BIN)/uv pip install -q --python $(BIN)/python --compile-bytecode
+
+
+.PHONY: demo test quick lint types generate lock clean
+
+demo: $(VENV)/demo.stamp
+	$(BIN)/deliver demo
+
+test: $(VENV)/dev.stamp
+	$(BIN)/python tests/tools.py
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/coverage erase
+	$(BIN)/python -m pytest tests/unit tests/integration -n 2 --cov --cov-report=
+	$(BIN)/python -m pytest tests/faults -n 2
+	$(BIN)/coverage report --include='*/prefect_delivery/*' --fail-under=90
+
+quick: $(VENV)/dev.stamp
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/python -m pytest tests/unit -n 2
+
+generate: $(VENV)/dev.stamp
+	$(BIN)/python -m prefect_delivery.registry
+
+# Versions and hashes of everything, without the address of any index.
+LOCK := uv pip compile -q pyproject.toml --universal --generate-hashes --no-annotate --no-header
+lock:
+	echo 'prefect<3.9' | $(LOCK) -c - -o requirements.lock
+	$(LOCK) --group dev -c requirements.lock -o requirements-dev.lock
+
+$(VENV)/bin/uv:
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install -q uv
+
+$(VENV)/demo.stamp: pyproject.toml requirements.lock | $(VENV)/bin/uv
+	$(INSTALL) --require-hashes -r requirements.lock
+	$(INSTALL) --no-deps -e .
+	touch $@
+
+$(VENV)/dev.stamp: pyproject.toml requirements-dev.lock | $(VENV)/bin/uv
+	$(INSTALL) --require-hashes -r requirements-dev.lock
+	$(INSTALL) --no-deps -e .
+	touch $@ $(VENV)/demo.stamp
+
+clean:
+	rm -rf $(VENV) build dist *.egg-info

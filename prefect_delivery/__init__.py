@@ -1,0 +1,1 @@
+"""Continuous delivery on Prefect: pipelines, environments, rollouts."""

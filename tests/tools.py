@@ -1,0 +1,59 @@
+"""Install the programs that the tests start for real, where this machine lets us.
+
+Run by `make test`. Without root or apt it only says what is missing; the tests that need
+it then skip and print why. With `CI` set, a missing program is an error.
+"""
+
+import os
+import shutil
+import subprocess
+import sys
+from glob import glob
+
+PROGRAMS = {
+    "dockerd": ["docker.io", "iptables"],
+    "fcgiwrap": ["fcgiwrap"],
+    "git": ["git"],
+    "haproxy": ["haproxy"],
+    "nginx": ["nginx-light"],
+    "node": ["nodejs", "npm"],
+    "postgres": ["postgresql"],
+    "sshd": ["openssh-server"],
+}
+FOLDERS = "/usr/local/bin:/usr/bin:/bin:/usr/local/sbin:/usr/sbin:/sbin"
+
+
+def missing() -> list[str]:
+    """Programs that are not on this machine."""
+    servers = glob("/usr/lib/postgresql/*/bin/postgres")
+    return [
+        program
+        for program in PROGRAMS
+        if not shutil.which(program, path=FOLDERS)
+        and not (program == "postgres" and servers)
+    ]
+
+
+def install(programs: list[str]) -> None:
+    """Install Debian's packages for `programs`."""
+    packages = [package for program in programs for package in PROGRAMS[program]]
+    quiet = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
+    apt = ["apt-get", "-qq", "-o", "Dpkg::Use-Pty=0"]
+    subprocess.run([*apt, "update"], check=True, env=quiet)
+    command = [*apt, "install", "-y", "--no-install-recommends", *packages]
+    subprocess.run(command, check=True, env=quiet, stdout=subprocess.DEVNULL)
+
+
+def main() -> int:
+    programs = missing()
+    if programs and os.geteuid() == 0 and shutil.which("apt-get"):
+        print(f"installing {', '.join(programs)}", flush=True)
+        install(programs)
+        programs = missing()
+    if programs:
+        print(f"not on this machine, its tests skip: {', '.join(programs)}")
+    return 1 if programs and os.environ.get("CI") else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
