@@ -1,0 +1,150 @@
+"""What the ledger says of an execution, as the engine sees it."""
+
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+from typing import Any
+
+from prefect_delivery.definition.models import Pipeline
+
+
+class Status(StrEnum):
+    """Statuses of executions, stages and actions (CodePipeline's, reference A3).
+
+    WAITING is ours: an action that was asked and has no answer yet, or an execution all
+    of whose running actions are waiting.
+    """
+
+    IN_PROGRESS = "in-progress"
+    WAITING = "waiting"
+    SUCCEEDED = "succeeded"
+    FAILED = "failed"
+    SKIPPED = "skipped"
+    STOPPING = "stopping"
+    STOPPED = "stopped"
+    SUPERSEDED = "superseded"
+    CANCELLED = "cancelled"
+
+    @property
+    def ended(self) -> bool:
+        return self not in {Status.IN_PROGRESS, Status.WAITING, Status.STOPPING}
+
+
+@dataclass(frozen=True, kw_only=True)
+class ArtifactRef:
+    """An artifact of an execution: its digest and its size in bytes."""
+
+    digest: str
+    size: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class ActionRun:
+    """One attempt at one action.
+
+    Attributes:
+        attempt: From 1, counted per action of an execution.
+        error: Why it failed, in one line; None otherwise.
+        artifacts: By artifact name.
+        variables: Output variables by name.
+        reports: Test and coverage reports as plain data.
+        retryable: False when another attempt cannot help (stopped by a person).
+    """
+
+    attempt: int
+    status: Status
+    started: datetime
+    ended: datetime | None = None
+    error: str | None = None
+    summary: str | None = None
+    link: str | None = None
+    artifacts: dict[str, ArtifactRef] = field(default_factory=dict[str, ArtifactRef])
+    variables: dict[str, str] = field(default_factory=dict[str, str])
+    reports: list[dict[str, Any]] = field(default_factory=list[dict[str, Any]])
+    retryable: bool = True
+
+
+@dataclass(frozen=True, kw_only=True)
+class StageRun:
+    """One stage of an execution.
+
+    Attributes:
+        actions: Every attempt of every action that was started, oldest first.
+        baseline: By action, how many of its first attempts no longer count, since
+            somebody asked to retry the stage.
+    """
+
+    status: Status
+    started: datetime | None = None
+    ended: datetime | None = None
+    reason: str | None = None
+    actions: dict[str, tuple[ActionRun, ...]] = field(
+        default_factory=dict[str, tuple[ActionRun, ...]]
+    )
+    baseline: dict[str, int] = field(default_factory=dict[str, int])
+
+
+@dataclass(frozen=True, kw_only=True)
+class Stop:
+    """A person's wish to stop an execution."""
+
+    by: str
+    reason: str
+    abandon: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class Carried:
+    """What a rollback brings along from the execution it goes back to.
+
+    Attributes:
+        execution: Id of that execution.
+        artifacts: By artifact name.
+        variables: By namespace and name.
+    """
+
+    execution: str
+    artifacts: dict[str, ArtifactRef] = field(default_factory=dict[str, ArtifactRef])
+    variables: dict[str, dict[str, str]] = field(
+        default_factory=dict[str, dict[str, str]]
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Execution:
+    """One execution of a pipeline, with the snapshot it runs on.
+
+    Attributes:
+        id: Unique over all pipelines.
+        number: From 1, per pipeline; people say `shop #42`.
+        variables: Resolved pipeline variables.
+        revisions: What each source action is pinned to or resolved to, by action name.
+        trigger: What started it, such as `manual` or `push`.
+        started_by: Who started it.
+        stages: The stages that were entered.
+        only: Stages this execution is limited to (a rollback); None for all.
+        carried: What a rollback brings along from the execution it goes back to.
+        flow_run: Id of the Prefect flow run that drives it, if any.
+    """
+
+    id: str
+    pipeline: str
+    number: int
+    definition: Pipeline
+    status: Status
+    started: datetime
+    ended: datetime | None = None
+    reason: str | None = None
+    variables: dict[str, str] = field(default_factory=dict[str, str])
+    revisions: dict[str, str] = field(default_factory=dict[str, str])
+    trigger: str = "manual"
+    started_by: str = ""
+    stages: dict[str, StageRun] = field(default_factory=dict[str, StageRun])
+    stop: Stop | None = None
+    only: tuple[str, ...] | None = None
+    carried: Carried | None = None
+    flow_run: str | None = None
+
+    @property
+    def title(self) -> str:
+        return f"{self.pipeline} #{self.number}"
