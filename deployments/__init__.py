@@ -1,0 +1,1 @@
+"""Ways to put pipelines on a Prefect server."""

@@ -1,0 +1,1 @@
+"""Flows: the pipeline template and what watches over it."""

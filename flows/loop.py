@@ -1,0 +1,339 @@
+"""The loop that drives an execution: read, decide, perform, record, again.
+
+It knows neither Prefect's engine nor the terminal: a `Performer` carries out actions,
+an `Observer` watches. Everything that counts is in the ledger, so a loop that dies is
+continued by any other that claims the execution.
+"""
+
+import asyncio
+import threading
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, field
+from datetime import UTC, datetime
+from typing import Protocol
+
+from prefect_delivery.actions import Artifact, Job, Outputs
+from prefect_delivery.definition.models import Action
+from prefect_delivery.engine.decide import decide
+from prefect_delivery.engine.resolve import call_of
+from prefect_delivery.engine.state import ActionRun, ArtifactRef, Execution, Status
+from prefect_delivery.engine.steps import (
+    CancelAction,
+    End,
+    EndStage,
+    EnterStage,
+    StartAction,
+    Step,
+    Wait,
+)
+from prefect_delivery.errors import DeliveryError, LeaseLost
+from prefect_delivery.flows.arguments import arguments_of
+from prefect_delivery.flows.performers import Performer, Result
+from prefect_delivery.holder import is_dead, this_holder
+from prefect_delivery.ledger import Attempt, Ledger
+from prefect_delivery.logs import LogFile, LogWriter
+from prefect_delivery.registry import task_of
+from prefect_delivery.settings import settings
+
+LEASE = 60.0
+"""Seconds after which an execution whose loop gives no sign is taken over."""
+RENEW = 5.0
+POLL = 0.5
+"""Seconds between looks into the ledger for what people or other processes did."""
+
+Key = tuple[str, str, int]
+
+
+class Observer(Protocol):
+    """Watches an execution; its methods are called from the loop's thread."""
+
+    def changed(self, execution: Execution) -> None:
+        """Called after every change."""
+        ...
+
+    def line(self, action: str, line: str) -> None:
+        """Called, from any thread, for each line that an action logs."""
+        ...
+
+    def waits(self, execution: Execution) -> bool:
+        """Called when only decisions are missing. False ends the loop for now."""
+        ...
+
+
+@dataclass
+class Loop:
+    """Drives one execution until it ends, or only waits and the observer leaves."""
+
+    ledger: Ledger
+    execution_id: str
+    performer: Performer
+    observer: Observer
+    flow_run: str | None = None
+    _attempt: Attempt = field(init=False)
+    _jobs: dict[Key, Job] = field(default_factory=dict[Key, Job])
+    _logs: dict[Key, LogWriter] = field(default_factory=dict[Key, LogWriter])
+    _ended: "asyncio.Queue[tuple[Key, Result]]" = field(
+        default_factory=lambda: asyncio.Queue()
+    )
+    _lost: LeaseLost | None = None
+    _interrupted: str | None = None
+
+    async def run(self) -> Execution:
+        """Drive the execution.
+
+        Returns:
+            The execution as it stands: ended, or waiting for a decision.
+
+        Raises:
+            Refused: Another loop drives it.
+            LeaseLost: Another loop has taken it over; nothing was changed since.
+        """
+        self._attempt = self.ledger.executions.claim(
+            self.execution_id, holder=this_holder(), ttl=LEASE, dead=is_dead
+        )
+        self._events = asyncio.get_running_loop()
+        done = threading.Event()
+        renewer = threading.Thread(target=self._renew, args=(done,), daemon=True)
+        renewer.start()
+        try:
+            if self.flow_run:
+                self.ledger.executions.note_flow_run(self._attempt, self.flow_run)
+            self._adopt()
+            return await self._drive()
+        except LeaseLost:
+            self._cancel_all("another process has taken this execution over")
+            self.performer.join()
+            raise
+        except BaseException:
+            self._abandon()
+            raise
+        finally:
+            done.set()
+            renewer.join()
+            self.ledger.executions.leave(self._attempt)
+
+    def interrupt(self, reason: str) -> None:
+        """Stop the execution from a signal handler in the loop's thread."""
+        self._interrupted = reason
+
+    async def _drive(self) -> Execution:
+        while True:
+            execution = self.ledger.executions.get(self.execution_id)
+            self.observer.changed(execution)
+            if execution.status.ended:
+                return execution
+            steps = decide(execution, datetime.now(UTC))
+            acted = [self._do(execution, step) for step in steps]
+            if any(acted):
+                continue
+            if self._only_waits(execution):
+                self._note_status(execution, Status.WAITING)
+                if not self.observer.waits(execution):
+                    return self.ledger.executions.get(self.execution_id)
+            else:
+                self._note_status(execution, Status.IN_PROGRESS)
+            await self._pause([step for step in steps if isinstance(step, Wait)])
+
+    def _do(self, execution: Execution, step: Step) -> bool:
+        """Carry out a step; say whether anything has changed in the ledger."""
+        executions = self.ledger.executions
+        match step:
+            case EnterStage(stage):
+                executions.enter_stage(self._attempt, stage)
+            case StartAction(stage, action, number):
+                executions.begin_action(self._attempt, stage, action, number)
+                self._start(execution, (stage, action, number))
+            case CancelAction():
+                return self._cancel(step)
+            case EndStage(stage, status, reason):
+                executions.end_stage(self._attempt, stage, status, reason)
+            case End(status, reason):
+                executions.end(self._attempt, status, reason)
+            case Wait():
+                return False
+        return True
+
+    def _start(self, execution: Execution, key: Key) -> None:
+        """Hand an attempt to the performer; what cannot start has failed."""
+        stage, action, number = key
+        name = f"{stage} / {action}"
+        log = LogFile.of(execution.id, stage, action, number).writer(
+            lambda line: self.observer.line(name, line)
+        )
+        job = Job(
+            key=f"{execution.id}/{stage}/{action}/{number}",
+            name=name,
+            pipeline=execution.pipeline,
+            execution=execution.id,
+            environments=execution.definition.environments,
+            revision=execution.revisions.get(action),
+            workspaces=settings().workspaces,
+            log=log,
+            external=self.ledger.executions,
+        )
+        self._jobs[key], self._logs[key] = job, log
+        try:
+            call = call_of(execution, stage, action)
+            task = task_of(call.uses)
+            arguments = arguments_of(task, call, job)
+        except DeliveryError as error:
+            self._ended.put_nowait((key, error))
+            return
+        shown = name if number == 1 else f"{name} (attempt {number})"
+        self.performer.submit(task, arguments, shown, self._reporter(key))
+
+    def _reporter(self, key: Key) -> Callable[[Result], None]:
+        def report(result: Result) -> None:
+            self._events.call_soon_threadsafe(self._ended.put_nowait, (key, result))
+
+        return report
+
+    def _cancel(self, step: CancelAction) -> bool:
+        """Ask a running attempt to end; end one that only waits for a decision."""
+        key = (step.stage, step.action, step.attempt)
+        job = self._jobs.get(key)
+        if job is not None:
+            if not job.cancelled.is_set():
+                job.cancel(step.reason)
+                job.retryable = step.retryable
+            return False
+        self.ledger.executions.end_action(
+            self._attempt, *key, Status.FAILED, error=step.reason, retryable=False
+        )
+        return True
+
+    async def _pause(self, waits: list[Wait]) -> None:
+        """Sleep until an attempt ends, a time has come, or the ledger wants a look."""
+        now = datetime.now(UTC)
+        until = [(w.until - now).total_seconds() for w in waits if w.until]
+        try:
+            async with asyncio.timeout(max(0.0, min([POLL, *until]))):
+                key, result = await self._ended.get()
+        except TimeoutError:
+            pass
+        else:
+            self._record(key, result)
+            while not self._ended.empty():
+                self._record(*self._ended.get_nowait())
+        if self._lost:
+            raise self._lost
+        if self._interrupted:
+            self.ledger.executions.request_stop(
+                self.execution_id, by=self._interrupted, reason="", abandon=True
+            )
+            self._interrupted = None
+
+    def _record(self, key: Key, result: Result) -> None:
+        """Write down how an attempt ended."""
+        stage, action, number = key
+        job = self._jobs.pop(key)
+        if isinstance(result, BaseException):
+            outputs = getattr(result, "outputs", None) or Outputs()
+            status, error = Status.FAILED, _words(result)
+            job.log(f"failed: {error}")
+        else:
+            outputs, error = result, None
+            status = Status.WAITING if result.waiting else Status.SUCCEEDED
+        self._logs.pop(key).close()
+        execution = self.ledger.executions.get(self.execution_id)
+        spec = execution.definition.stages[stage].actions[action]
+        self.ledger.executions.end_action(
+            self._attempt,
+            stage,
+            action,
+            number,
+            status,
+            error=error,
+            summary=outputs.summary,
+            link=outputs.link or getattr(result, "link", None),
+            artifacts=_named(spec, action, outputs.artifacts),
+            variables=outputs.variables,
+            reports=[asdict(report) for report in outputs.reports],
+            retryable=job.retryable,
+        )
+        revision = outputs.variables.get("commit")
+        if spec.uses.startswith("source/") and revision:
+            self.ledger.executions.note_revision(self._attempt, action, revision)
+
+    def _adopt(self) -> None:
+        """Carry out again what a dead loop had begun: actions attach or repeat."""
+        execution = self.ledger.executions.get(self.execution_id)
+        for stage, run in execution.stages.items():
+            for action, attempts in run.actions.items():
+                if attempts[-1].status is Status.IN_PROGRESS:
+                    self._start(execution, (stage, action, attempts[-1].attempt))
+
+    def _only_waits(self, execution: Execution) -> bool:
+        return not self._jobs and any(
+            run.status is Status.WAITING for run in _latest(execution)
+        )
+
+    def _note_status(self, execution: Execution, status: Status) -> None:
+        if execution.status is not status and execution.status is not Status.STOPPING:
+            self.ledger.executions.set_status(self._attempt, status)
+
+    def _renew(self, done: threading.Event) -> None:
+        while not done.wait(RENEW):
+            try:
+                self.ledger.executions.renew(self._attempt)
+            except LeaseLost as lost:
+                self._lost = lost
+                return
+
+    def _cancel_all(self, reason: str) -> None:
+        for job in self._jobs.values():
+            job.cancel(reason)
+
+    def _abandon(self) -> None:
+        """End what runs and record the execution as stopped, when we are told to go."""
+        self._cancel_all("the run was ended")
+        self.performer.join()
+        close(self.ledger, self._attempt, "the run was ended")
+
+
+def close(ledger: Ledger, attempt: Attempt, reason: str) -> None:
+    """Record as stopped all that has not ended in the execution of `attempt`."""
+    executions = ledger.executions
+    execution = executions.get(attempt.execution_id)
+    if execution.status.ended:
+        return
+    for stage, run in execution.stages.items():
+        if run.status.ended:
+            continue
+        for action, runs in run.actions.items():
+            if not runs[-1].status.ended:
+                number = runs[-1].attempt
+                executions.end_action(
+                    attempt, stage, action, number, Status.STOPPED, error=reason
+                )
+        executions.end_stage(attempt, stage, Status.STOPPED, reason)
+    executions.end(attempt, Status.STOPPED, reason)
+
+
+def _latest(execution: Execution) -> list[ActionRun]:
+    return [
+        attempts[-1]
+        for run in execution.stages.values()
+        if not run.status.ended
+        for attempts in run.actions.values()
+    ]
+
+
+def _named(
+    spec: Action, action: str, artifacts: dict[str, Artifact]
+) -> dict[str, ArtifactRef]:
+    """Artifacts under the names of the definition: a source's single one has its own."""
+    refs = {
+        name: ArtifactRef(digest=artifact.digest, size=artifact.size)
+        for name, artifact in artifacts.items()
+    }
+    if spec.uses.startswith("source/") and len(refs) == 1:
+        return {next(iter(spec.outputs), action): next(iter(refs.values()))}
+    return refs
+
+
+def _words(error: BaseException) -> str:
+    """What to say of a failure; the kind too, where it is not one of ours."""
+    if isinstance(error, DeliveryError):
+        return error.message
+    return f"{type(error).__name__}: {error}"

@@ -1,0 +1,78 @@
+"""Set right what dead processes left: rollouts, executions, workspaces, containers."""
+
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+from prefect import flow
+
+from prefect_delivery.actions import run_logger
+from prefect_delivery.blocks.environment import find_environment
+from prefect_delivery.errors import DeliveryError, Refused
+from prefect_delivery.flows.loop import LEASE, close
+from prefect_delivery.holder import is_dead, this_holder
+from prefect_delivery.ledger import Ledger
+from prefect_delivery.rollout.driver import recover
+from prefect_delivery.settings import settings
+
+Say = Callable[[str], None]
+
+
+@flow(name="reconcile", persist_result=False)
+def reconcile() -> list[str]:
+    """Set right what dead processes left, and say what was done."""
+    done: list[str] = []
+    set_right(Ledger.open(), done.append)
+    for line in done:
+        run_logger().info("%s", line)
+    return done
+
+
+def set_right(ledger: Ledger, say: Say) -> None:
+    """Finish or undo rollouts, close executions, remove workspaces without an owner."""
+    _finish_rollouts(ledger, say)
+    _close_executions(ledger, say)
+    _remove_workspaces(say)
+
+
+def _finish_rollouts(ledger: Ledger, say: Say) -> None:
+    for rollout in ledger.rollouts.unfinished():
+        name = rollout.environment
+        try:
+            execution = ledger.executions.get(rollout.execution_id)
+            target = find_environment(name, execution.definition.environments)
+            if done := recover(ledger, target, name, say):
+                say(f"{name}: {done}")
+        except DeliveryError as error:
+            say(f"{name}: {error}")
+
+
+def _close_executions(ledger: Ledger, say: Say) -> None:
+    for execution in ledger.executions.list(open_only=True, limit=1000):
+        owner = ledger.executions.owner(execution.id)
+        if owner is None:
+            continue
+        try:
+            attempt = ledger.executions.claim(
+                execution.id, holder=this_holder(), ttl=LEASE, dead=is_dead
+            )
+        except Refused:
+            continue
+        close(ledger, attempt, "its process has ended")
+        ledger.executions.leave(attempt)
+        say(
+            f"{execution.title}: stopped, its process has ended "
+            f"(deliver retry {execution.pipeline} {execution.number})"
+        )
+
+
+def _remove_workspaces(say: Say) -> None:
+    for folder in settings().workspaces.glob("*"):
+        if _has_lost_its_owner(folder):
+            shutil.rmtree(folder)
+            say(f"removed workspace {folder.name}")
+
+
+def _has_lost_its_owner(folder: Path) -> bool:
+    note = folder / "holder"
+    return note.exists() and is_dead(note.read_text())

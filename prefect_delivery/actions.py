@@ -1,0 +1,253 @@
+"""What an action is: a Prefect task whose signature is its configuration.
+
+`@action("build/commands")` makes an ordinary Prefect task of a function and notes its
+name. `definition.catalogue` is generated from these signatures; nothing else is kept.
+An action's parameters are its configuration, except those annotated `Artifact`,
+`list[Artifact]` or `dict[str, Artifact]` (its inputs), `Patterns` named `outputs` (the
+artifacts it leaves) and `Job` (its handle on the run).
+"""
+
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING, Annotated, Any, ParamSpec, Protocol, TypeVar
+
+from prefect import Task
+from prefect.cache_policies import NO_CACHE
+from prefect.exceptions import MissingContextError
+from prefect.logging import get_logger, get_run_logger
+from pydantic import Field
+
+from prefect_delivery.artifacts import Artifact
+from prefect_delivery.errors import ActionFailed
+from prefect_delivery.holder import this_holder
+
+if TYPE_CHECKING:
+    import logging
+
+__all__ = [
+    "ActionFailed",
+    "Artifact",
+    "Job",
+    "Megabytes",
+    "Minutes",
+    "Outputs",
+    "Patterns",
+    "Report",
+    "Seconds",
+    "ShellLine",
+    "action",
+]
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+ACTION = "delivery_action"
+VARIABLES = "delivery_variables"
+"""Attributes of a task in which `@action` notes what it was told."""
+
+Minutes = Annotated[float, Field(gt=0, le=86_400)]
+Seconds = Annotated[float, Field(gt=0)]
+Megabytes = Annotated[int, Field(gt=0)]
+ShellLine = Annotated[str, Field(json_schema_extra={"x-no-variables": True})]
+"""A line for a shell. `#{...}` is refused in it: values reach a shell by environment."""
+Patterns = dict[str, list[str]]
+"""Artifacts by name, each with the glob patterns of its files."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Report:
+    """What a test or coverage run says.
+
+    Attributes:
+        kind: `tests` or `coverage`.
+        passed: Number of tests that passed.
+        coverage: Share of covered lines, 0 to 100; None for test reports.
+        failures: Name, place and message of each failed test, at most 50.
+    """
+
+    kind: str
+    name: str
+    passed: int = 0
+    failed: int = 0
+    skipped: int = 0
+    seconds: float = 0
+    coverage: float | None = None
+    failures: tuple[dict[str, str], ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Outputs:
+    """What an action leaves.
+
+    Attributes:
+        artifacts: By output name; a source leaves one, under any name.
+        variables: For `#{namespace.name}` in later actions.
+        reports: Test and coverage reports.
+        summary: One line for the stage view, such as `412 passed`.
+        link: Where a person can see more.
+        waiting: True when the action has asked and the answer comes later, by
+            somebody's decision in the ledger.
+    """
+
+    artifacts: dict[str, Artifact] = field(default_factory=dict[str, Artifact])
+    variables: dict[str, str] = field(default_factory=dict[str, str])
+    reports: tuple[Report, ...] = ()
+    summary: str | None = None
+    link: str | None = None
+    waiting: bool = False
+
+
+class External(Protocol):
+    """Where a job notes the ids of work it started elsewhere."""
+
+    def external_id(self, key: str) -> str | None: ...
+    def note_external_id(self, key: str, external_id: str) -> None: ...
+
+
+class Job:
+    """An action's handle on its run: workspace, log, cancellation, outside ids.
+
+    Made with no arguments it serves a task that is called from anybody's flow.
+
+    Attributes:
+        key: Idempotency key, the same for every attempt to carry out this action run.
+        name: `Stage / action`.
+        pipeline: Name of the pipeline; empty in a foreign flow.
+        execution: Id of the execution; empty in a foreign flow.
+        environments: Environment configurations of the definition, by name.
+        revision: What a source is pinned to, if anything.
+        cancelled: Set when the action shall end; `reason` then says why.
+        retryable: False when another attempt cannot help.
+    """
+
+    def __init__(
+        self,
+        *,
+        key: str = "",
+        name: str = "",
+        pipeline: str = "",
+        execution: str = "",
+        environments: Mapping[str, Mapping[str, Any]] | None = None,
+        revision: str | None = None,
+        workspaces: Path | None = None,
+        log: Callable[[str], None] | None = None,
+        external: External | None = None,
+    ) -> None:
+        self.key = key
+        self.name = name
+        self.pipeline = pipeline
+        self.execution = execution
+        self.environments = environments or {}
+        self.revision = revision
+        self.cancelled = threading.Event()
+        self.reason = "stopped"
+        self.retryable = True
+        self._workspaces = workspaces
+        self._log = log
+        self._external = external
+        self._stops: list[Callable[[], None]] = []
+
+    @contextmanager
+    def workspace(self) -> Iterator[Path]:
+        """A private folder (mode 0700), removed with all it holds when left."""
+        if self._workspaces:
+            self._workspaces.mkdir(parents=True, exist_ok=True)
+        with TemporaryDirectory(
+            dir=self._workspaces, ignore_cleanup_errors=True
+        ) as name:
+            # It tells `reconcile` whose workspace this is, should we be killed.
+            (Path(name) / "holder").write_text(this_holder())
+            work = Path(name) / "work"
+            work.mkdir()
+            yield work
+
+    def log(self, line: str) -> None:
+        """Add a line to the run's log; control characters are shown, not sent."""
+        if self._log:
+            self._log(line)
+        else:
+            run_logger().info("%s", line)
+
+    def cancel(self, reason: str) -> None:
+        """Ask the action to end, and end the outside work it told us of."""
+        self.reason = reason
+        self.cancelled.set()
+        for stop in reversed(self._stops):
+            stop()
+
+    def on_stop(self, stop: Callable[[], None]) -> None:
+        """Have `stop` called when the action is cancelled; at once if it already is."""
+        self._stops.append(stop)
+        if self.cancelled.is_set():
+            stop()
+
+    def start_or_attach(self, start: Callable[[], str]) -> str:
+        """Start outside work once: a second attempt gets the id of the first.
+
+        A crash between the start and the note of its id is covered by giving `key` to
+        the service as idempotency token, where it has one.
+        """
+        known = self._external.external_id(self.key) if self._external else None
+        if known:
+            return known
+        external_id = start()
+        if self._external:
+            self._external.note_external_id(self.key, external_id)
+        return external_id
+
+    def poll(
+        self,
+        probe: Callable[[], R | None],
+        *,
+        timeout: float = 60,
+        interval: float = 5,
+    ) -> R:
+        """Ask `probe` every `interval` seconds until it answers.
+
+        Args:
+            timeout: Minutes until the work is stopped and the action fails.
+
+        Raises:
+            ActionFailed: Cancelled, or no answer in time.
+        """
+        deadline = time.monotonic() + timeout * 60
+        while (answer := probe()) is None:
+            if self.cancelled.wait(interval):
+                raise ActionFailed(self.reason)
+            if time.monotonic() > deadline:
+                self.cancel(f"did not end within {timeout:g} min")
+        return answer
+
+
+def run_logger() -> "logging.Logger | logging.LoggerAdapter[logging.Logger]":
+    """The logger of the Prefect run we are in, or a plain one outside of runs."""
+    try:
+        return get_run_logger()
+    except MissingContextError:
+        return get_logger("prefect_delivery")
+
+
+def action(
+    name: str, *, variables: Mapping[str, str] | None = None
+) -> Callable[[Callable[P, R]], Task[P, R]]:
+    """Make a Prefect task of a function, to be used in pipelines as `name`.
+
+    Args:
+        name: `category/provider`, as in `uses:`.
+        variables: Output variables and what they hold, for the reference page and for
+            checking `#{namespace.name}`.
+    """
+
+    def decorate(function: Callable[P, R]) -> Task[P, R]:
+        # Prefect's result cache would serve an old outcome for a repeated deploy.
+        made = Task(function, name=name, cache_policy=NO_CACHE, persist_result=False)
+        setattr(made, ACTION, name)
+        setattr(made, VARIABLES, dict(variables or {}))
+        return made
+
+    return decorate

@@ -1,0 +1,38 @@
+"""The value that actions hand on: an artifact's digest and size."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from prefect_delivery.artifacts.store import ArtifactStore
+from prefect_delivery.settings import settings
+
+
+@dataclass(frozen=True, kw_only=True)
+class Artifact:
+    """A tree of files in the artifact store.
+
+    Attributes:
+        digest: SHA-256 of the tree, as 64 hexadecimal digits.
+        size: Sum of the file sizes, in bytes.
+    """
+
+    digest: str
+    size: int
+
+    @classmethod
+    def of(cls, folder: Path, patterns: list[str] | None = None) -> "Artifact":
+        """Store `folder`, or those of its files that match `patterns`.
+
+        Raises:
+            ArtifactError: A pattern matches nothing, or the store has no room.
+        """
+        digest, size = ArtifactStore(settings().artifacts).put(folder, patterns)
+        return cls(digest=digest, size=size)
+
+    def unpack(self, folder: Path) -> None:
+        """Write the tree into `folder`, which must be empty or missing.
+
+        Raises:
+            ArtifactError: The artifact is missing, corrupted or unsafe.
+        """
+        ArtifactStore(settings().artifacts).get(self.digest, folder)

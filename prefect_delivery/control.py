@@ -1,0 +1,275 @@
+"""Every verb a person has: start, approve, reject, retry, roll back, stop, reconcile.
+
+They record in the ledger; the loop of whoever drives the execution sees it there.
+"""
+
+import getpass
+import os
+from collections.abc import Iterator
+
+from prefect_delivery.definition.models import Pipeline
+from prefect_delivery.engine.resolve import artifacts_of, variables_of
+from prefect_delivery.engine.state import Carried, Execution, Status
+from prefect_delivery.errors import Refused
+from prefect_delivery.ledger import Ledger
+from prefect_delivery.logs import LogFile
+
+
+def person() -> str:
+    """Who is at the keyboard: `PREFECT_DELIVERY_USER`, or the login name."""
+    return os.environ.get("PREFECT_DELIVERY_USER") or getpass.getuser()
+
+
+def start(
+    ledger: Ledger,
+    definition: Pipeline,
+    *,
+    variables: dict[str, str] | None = None,
+    revisions: dict[str, str] | None = None,
+    trigger: str = "manual",
+    started_by: str | None = None,
+    key: str | None = None,
+) -> Execution:
+    """Record a new execution of `definition`, with all it will run on.
+
+    Args:
+        variables: Values for pipeline variables.
+        revisions: What source actions are pinned to, by action name.
+        key: Two starts with the same key are one execution.
+
+    Raises:
+        Refused: A variable is unknown, empty or missing, or a revision names no source.
+    """
+    return ledger.executions.start(
+        definition,
+        variables=_resolved(definition, variables or {}),
+        revisions=_checked(definition, revisions or {}),
+        trigger=trigger,
+        started_by=started_by or person(),
+        key=key,
+    )
+
+
+def _resolved(definition: Pipeline, given: dict[str, str]) -> dict[str, str]:
+    unknown = sorted(set(given) - set(definition.variables))
+    if unknown:
+        known = ", ".join(definition.variables) or "none"
+        raise Refused(f"no variable '{unknown[0]}' (declared: {known})")
+    values = {
+        name: given.get(name, variable.default)
+        for name, variable in definition.variables.items()
+    }
+    missing = [name for name, value in values.items() if not value]
+    if missing:
+        raise Refused(
+            f"variable '{missing[0]}' needs a value",
+            hint=f"deliver run {definition.pipeline} -v {missing[0]}=VALUE",
+        )
+    return {name: value for name, value in values.items() if value}
+
+
+def _checked(definition: Pipeline, revisions: dict[str, str]) -> dict[str, str]:
+    sources = {
+        name
+        for stage in definition.stages.values()
+        for name, action in stage.actions.items()
+        if action.uses.startswith("source/")
+    }
+    unknown = sorted(set(revisions) - sources)
+    if unknown:
+        known = ", ".join(sorted(sources))
+        raise Refused(f"no source action '{unknown[0]}' (there are: {known})")
+    return revisions
+
+
+def approve(
+    ledger: Ledger,
+    pipeline: str,
+    number: int | None = None,
+    *,
+    by: str,
+    comment: str = "",
+    action: str | None = None,
+) -> Execution:
+    """Approve the action that waits in an execution, the latest by default.
+
+    Args:
+        action: `Stage/action` or `action`, where several wait.
+
+    Raises:
+        Refused: Nothing waits, several do, or it was decided already.
+    """
+    return _decide(ledger, pipeline, number, by, comment, action, approved=True)
+
+
+def reject(
+    ledger: Ledger,
+    pipeline: str,
+    number: int | None = None,
+    *,
+    by: str,
+    comment: str = "",
+    action: str | None = None,
+) -> Execution:
+    """Reject the action that waits; see `approve`."""
+    return _decide(ledger, pipeline, number, by, comment, action, approved=False)
+
+
+def _decide(
+    ledger: Ledger,
+    pipeline: str,
+    number: int | None,
+    by: str,
+    comment: str,
+    action: str | None,
+    *,
+    approved: bool,
+) -> Execution:
+    execution = ledger.executions.find(pipeline, number)
+    waiting = [
+        (stage, name)
+        for stage, name in waiting_actions(execution)
+        if action in {None, name, f"{stage}/{name}"}
+    ]
+    if len(waiting) != 1:
+        which = ", ".join(f"{stage}/{name}" for stage, name in waiting)
+        raise Refused(
+            f"{execution.title} waits for several decisions: {which}"
+            if waiting
+            else f"{execution.title} waits for no decision",
+            hint=f"deliver status {pipeline} {execution.number}",
+        )
+    stage, name = waiting[0]
+    ledger.executions.decide(
+        execution.id, stage, name, by=by, approved=approved, comment=comment
+    )
+    return ledger.executions.get(execution.id)
+
+
+def waiting_actions(execution: Execution) -> list[tuple[str, str]]:
+    """Stage and name of each action that waits for a decision."""
+    return [
+        (stage, name)
+        for stage, run in execution.stages.items()
+        for name, attempts in run.actions.items()
+        if attempts[-1].status is Status.WAITING and not run.status.ended
+    ]
+
+
+def retry(
+    ledger: Ledger,
+    pipeline: str,
+    number: int | None = None,
+    *,
+    by: str,
+    all_actions: bool = False,
+) -> Execution:
+    """Open the failed or stopped stages of an execution again, under its number.
+
+    Raises:
+        Refused: The execution still runs, or has nothing to retry.
+    """
+    execution = ledger.executions.find(pipeline, number)
+    if not execution.status.ended:
+        raise Refused(
+            f"{execution.title} is {execution.status}",
+            hint=f"deliver status {pipeline} {execution.number}",
+        )
+    stages = [
+        name
+        for name, run in execution.stages.items()
+        if run.status in {Status.FAILED, Status.STOPPED}
+    ]
+    if not stages:
+        raise Refused(
+            f"{execution.title} has no failed stage to retry",
+            hint=f"deliver run {pipeline}",
+        )
+    for stage in stages:
+        ledger.executions.reopen(execution.id, stage, by=by, all_actions=all_actions)
+    return ledger.executions.get(execution.id)
+
+
+def rollback(
+    ledger: Ledger, pipeline: str, stage: str, *, to: int | None = None, by: str
+) -> Execution:
+    """Record an execution that runs `stage` again as it ran before.
+
+    Args:
+        to: Number of the execution to go back to; by default the last one in which
+            the stage succeeded, before the one that ran it last.
+
+    Raises:
+        Refused: There is no such execution, or the stage did not succeed in it.
+    """
+    past = ledger.executions.list(pipeline, limit=200)
+    ran = [e for e in past if stage in e.stages]
+    good = [e for e in ran if e.stages[stage].status is Status.SUCCEEDED]
+    if to is None:
+        good = [e for e in good if e.number != ran[0].number]
+    else:
+        good = [e for e in good if e.number == to]
+    if not good:
+        wanted = f"#{to}" if to else "an earlier execution"
+        raise Refused(
+            f"stage '{stage}' of {pipeline} did not succeed in {wanted}",
+            hint=f"deliver history {pipeline}",
+        )
+    return ledger.executions.start(
+        good[0].definition,
+        variables=good[0].variables,
+        revisions=good[0].revisions,
+        trigger="rollback",
+        started_by=by,
+        only=(stage,),
+        carried=Carried(
+            execution=good[0].id,
+            artifacts=artifacts_of(good[0]),
+            variables=variables_of(good[0]),
+        ),
+    )
+
+
+def stop(
+    ledger: Ledger,
+    pipeline: str,
+    number: int | None = None,
+    *,
+    by: str,
+    reason: str = "",
+    abandon: bool = False,
+) -> Execution:
+    """Stop an execution: start nothing more, and with `abandon` end what runs.
+
+    Raises:
+        Refused: The execution has ended.
+    """
+    execution = ledger.executions.find(pipeline, number)
+    if execution.status.ended:
+        raise Refused(f"{execution.title} has ended: {execution.status}")
+    ledger.executions.request_stop(execution.id, by=by, reason=reason, abandon=abandon)
+    return ledger.executions.get(execution.id)
+
+
+def logs(
+    execution: Execution,
+    *,
+    stage: str | None = None,
+    action: str | None = None,
+    failed: bool = False,
+) -> Iterator[LogFile]:
+    """The log files of an execution's attempts, in the order they started.
+
+    Args:
+        failed: Only of attempts that failed.
+    """
+    runs = [
+        (run.started, stage_name, name, run)
+        for stage_name, stage_run in execution.stages.items()
+        for name, attempts in stage_run.actions.items()
+        for run in attempts
+        if stage in {None, stage_name} and action in {None, name}
+    ]
+    for _, stage_name, name, run in sorted(runs, key=lambda found: found[0]):
+        if not failed or run.status is Status.FAILED:
+            yield LogFile.of(execution.id, stage_name, name, run.attempt)
