@@ -1,0 +1,146 @@
+"""The artifact store: trees of files by digest, in a folder of this machine.
+
+Everything is written under a temporary name, forced to disk and renamed, content before
+the manifest that needs it. So a crash leaves a whole artifact or none.
+"""
+
+from collections.abc import Iterator, Sequence
+from contextlib import closing, contextmanager
+from hashlib import sha256
+from pathlib import Path
+
+from prefect_delivery.artifacts import garbage
+from prefect_delivery.artifacts.content import Content, unusable
+from prefect_delivery.artifacts.durable import explained
+from prefect_delivery.artifacts.extract import extract
+from prefect_delivery.artifacts.intake import Intake
+from prefect_delivery.artifacts.layout import Layout
+from prefect_delivery.artifacts.manifest import Entry, File, decode, encode
+from prefect_delivery.artifacts.packs import PackReader, PackWriter, index
+from prefect_delivery.artifacts.patterns import select
+from prefect_delivery.artifacts.safety import check
+from prefect_delivery.artifacts.scan import scan
+from prefect_delivery.errors import ArtifactError
+
+
+class ArtifactStore:
+    """Keeps trees of files by the SHA-256 of what they hold, equal content once.
+
+    Any number of processes may use it at the same time.
+
+    Args:
+        root: Folder of the store; made when first needed, private to its owner.
+    """
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self._layout = Layout(root)
+
+    def put(self, folder: Path, patterns: list[str] | None = None) -> tuple[str, int]:
+        """Store a folder, or those of its files that match `patterns`.
+
+        Args:
+            patterns: Globs as `patterns` describes them; none stands for everything.
+
+        Returns:
+            The artifact's digest, and the sum of its file sizes in bytes.
+
+        Raises:
+            ArtifactError: A pattern matches nothing, the tree is unsafe or holds
+                special files, a file changed meanwhile, or the store has no room.
+        """
+        with self._guarded(f"store {folder}"), self._layout.shared():
+            tree: Sequence[Entry] = scan(folder)
+            if patterns:
+                tree = select(tree, patterns)
+            check(tree)
+            manifest = encode(self._take(folder, tree))
+            digest = sha256(manifest).hexdigest()
+            self._layout.write_manifest(digest, manifest)
+        return digest, _size(tree)
+
+    def get(self, digest: str, folder: Path) -> None:
+        """Write an artifact into `folder`, each byte verified before it is written.
+
+        Raises:
+            ArtifactError: `folder` is not empty, or the artifact is missing, damaged
+                or unsafe; nothing is left in `folder` then.
+        """
+        with self._guarded(f"read the artifact {digest}"), self._layout.shared():
+            tree = self._tree(digest)
+            with (
+                self._content(digest, tree) as content,
+                explained(f"unpack into {folder}", str(folder)),
+            ):
+                extract(tree, folder, content.read)
+
+    def verify(self, digest: str) -> None:
+        """Read all of an artifact.
+
+        Raises:
+            ArtifactError: It is missing, damaged or unsafe.
+        """
+        with (
+            self._guarded(f"read the artifact {digest}"),
+            self._layout.shared(),
+            self._content(digest, self._tree(digest)) as content,
+        ):
+            for chunk in content.chunks():
+                content.read(chunk)
+
+    def has(self, digest: str) -> bool:
+        """Whether an artifact was stored here; whether it is intact, `verify` says."""
+        return self._layout.manifest(digest).exists()
+
+    def size(self, digest: str) -> int:
+        """Sum of an artifact's file sizes, in bytes."""
+        with self._guarded(f"read the artifact {digest}"):
+            return _size(self._tree(digest))
+
+    def collect(self, keep: set[str], *, grace: float = 3600) -> int:
+        """Remove all artifacts but `keep`, and what only they needed.
+
+        Waits until nobody stores or reads.
+
+        Args:
+            grace: Seconds for which an artifact is safe after it was last stored, so
+                that whoever stored it has time to note its digest.
+
+        Returns:
+            Bytes freed.
+        """
+        with self._guarded("collect old artifacts"), self._layout.exclusive():
+            return garbage.collect(self._layout, keep, grace)
+
+    def _take(self, folder: Path, tree: Sequence[Entry]) -> list[Entry]:
+        """Store the content of a tree's files; the tree with their chunks."""
+        known = index(self._layout.packs.iterdir())
+        with (
+            closing(PackWriter(self._layout.temporary)) as pack,
+            closing(PackReader()) as reader,
+        ):
+            intake = Intake(folder, known, pack, reader)
+            taken = [intake.take(e) if isinstance(e, File) else e for e in tree]
+            pack.publish(self._layout.packs)
+        return taken
+
+    def _tree(self, digest: str) -> list[Entry]:
+        manifest = self._layout.read_manifest(digest)
+        try:
+            tree = decode(manifest)
+            check(tree)
+        except ArtifactError as error:
+            raise unusable(digest, error.message) from error
+        return tree
+
+    def _content(self, digest: str, tree: Sequence[Entry]) -> closing[Content]:
+        return closing(Content(digest, tree, self._layout.packs))
+
+    @contextmanager
+    def _guarded(self, what: str) -> Iterator[None]:
+        with explained(what, f"the artifact store {self.root}"):
+            yield
+
+
+def _size(tree: Sequence[Entry]) -> int:
+    return sum(entry.size for entry in tree if isinstance(entry, File))
