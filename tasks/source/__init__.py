@@ -1,0 +1,1 @@
+"""Source: actions that bring in what is to be delivered."""

@@ -1,0 +1,38 @@
+"""A git server, and a developer who pushes to it."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from git_http import MISSING, GitServer
+from git_work import Developer
+
+
+@pytest.fixture(autouse=True)
+def own_home(home: Path) -> Path:
+    """Artifacts of these tests stay apart from those of the person who runs them."""
+    return home
+
+
+@pytest.fixture(scope="session")
+def git_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[GitServer]:
+    if MISSING:
+        pytest.skip(f"not installed: {', '.join(MISSING)}")
+    with GitServer(tmp_path_factory.mktemp("git") / "server") as server:
+        yield server
+
+
+@pytest.fixture
+def developer(tmp_path: Path) -> Developer:
+    return Developer(tmp_path / "work")
+
+
+@pytest.fixture
+def published(developer: Developer, git_server: GitServer, tmp_path: Path) -> str:
+    """Name of a repository on the server, with one commit on its branch `main`."""
+    name = tmp_path.name
+    bare = git_server.create(name)
+    developer.git("remote", "add", "origin", str(bare))
+    developer.commit("first", {"README": "shop"})
+    developer.push()
+    return name
