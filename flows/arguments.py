@@ -2,7 +2,7 @@
 
 import inspect
 from functools import cache
-from typing import Any, get_type_hints
+from typing import Any, get_origin, get_type_hints
 
 from prefect import Task
 from pydantic import TypeAdapter, ValidationError
@@ -44,9 +44,12 @@ def _hints(task: Task[..., Any]) -> dict[str, Any]:
 
 
 def _artifacts(
-    refs: ArtifactRef | list[ArtifactRef], hint: Any
-) -> Artifact | list[Artifact]:
+    refs: ArtifactRef | dict[str, ArtifactRef], hint: Any
+) -> Artifact | list[Artifact] | dict[str, Artifact]:
+    """The artifacts as the parameter wants them: one, a list, or by name."""
     if isinstance(refs, ArtifactRef):
-        artifact = Artifact(digest=refs.digest, size=refs.size)
-        return artifact if hint in {Artifact, Artifact | None} else [artifact]
-    return [Artifact(digest=ref.digest, size=ref.size) for ref in refs]
+        return Artifact(digest=refs.digest, size=refs.size)
+    named = {
+        name: Artifact(digest=ref.digest, size=ref.size) for name, ref in refs.items()
+    }
+    return list(named.values()) if get_origin(hint) is list else named

@@ -196,38 +196,49 @@ def rollback(
     """Record an execution that runs `stage` again as it ran before.
 
     Args:
-        to: Number of the execution to go back to; by default the last one in which
-            the stage succeeded, before the one that ran it last.
+        to: Number of the execution to go back to. By default the one before that whose
+            work stands now; after a failure, the last good one.
 
     Raises:
         Refused: There is no such execution, or the stage did not succeed in it.
     """
-    past = ledger.executions.list(pipeline, limit=200)
-    ran = [e for e in past if stage in e.stages]
-    good = [e for e in ran if e.stages[stage].status is Status.SUCCEEDED]
-    if to is None:
-        good = [e for e in good if e.number != ran[0].number]
-    else:
-        good = [e for e in good if e.number == to]
-    if not good:
+    target = _rollback_target(ledger.executions.list(pipeline, limit=200), stage, to)
+    if target is None:
         wanted = f"#{to}" if to else "an earlier execution"
         raise Refused(
             f"stage '{stage}' of {pipeline} did not succeed in {wanted}",
             hint=f"deliver history {pipeline}",
         )
     return ledger.executions.start(
-        good[0].definition,
-        variables=good[0].variables,
-        revisions=good[0].revisions,
+        target.definition,
+        variables=target.variables,
+        revisions=target.revisions,
         trigger="rollback",
         started_by=by,
         only=(stage,),
         carried=Carried(
-            execution=good[0].id,
-            artifacts=artifacts_of(good[0]),
-            variables=variables_of(good[0]),
+            execution=target.id,
+            artifacts=artifacts_of(target),
+            variables=variables_of(target),
         ),
     )
+
+
+def _rollback_target(
+    newest_first: list[Execution], stage: str, to: int | None
+) -> Execution | None:
+    """The execution to go back to; rollbacks stand for what they went back to."""
+    ran = [e for e in newest_first if stage in e.stages]
+    good = [e for e in ran if e.stages[stage].status is Status.SUCCEEDED]
+    own = [e for e in good if e.carried is None]
+    if to is not None:
+        return next((e for e in own if e.number == to), None)
+    tried = next((e for e in ran if e.carried is None or e in good), None)
+    if tried is None or tried not in good:
+        return own[0] if own else None
+    by_id = {e.id: e for e in own}
+    stands = by_id.get(tried.carried.execution, tried) if tried.carried else tried
+    return next((e for e in own if e.number < stands.number), None)
 
 
 def stop(

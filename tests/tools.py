@@ -8,7 +8,7 @@ import os
 import shutil
 import subprocess
 import sys
-from glob import glob
+from pathlib import Path
 
 PROGRAMS = {
     "dockerd": ["docker.io", "iptables"],
@@ -25,7 +25,7 @@ FOLDERS = "/usr/local/bin:/usr/bin:/bin:/usr/local/sbin:/usr/sbin:/sbin"
 
 def missing() -> list[str]:
     """Programs that are not on this machine."""
-    servers = glob("/usr/lib/postgresql/*/bin/postgres")
+    servers = list(Path("/usr/lib/postgresql").glob("*/bin/postgres"))
     return [
         program
         for program in PROGRAMS

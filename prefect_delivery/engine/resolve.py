@@ -10,11 +10,17 @@ from prefect_delivery.errors import ActionFailed
 
 @dataclass(frozen=True, kw_only=True)
 class Call:
-    """One action, ready to be carried out."""
+    """One action, ready to be carried out.
+
+    Attributes:
+        inputs: By parameter: one artifact, or several by name, in order.
+    """
 
     uses: str
     configuration: dict[str, Any]
-    inputs: dict[str, ArtifactRef | list[ArtifactRef]] = field(default_factory=dict)
+    inputs: dict[str, ArtifactRef | dict[str, ArtifactRef]] = field(
+        default_factory=dict
+    )
     outputs: dict[str, list[str]] = field(default_factory=dict)
 
 
@@ -48,7 +54,7 @@ def call_of(execution: Execution, stage: str, action: str) -> Call:
         inputs={
             parameter: artifact(names)
             if isinstance(names, str)
-            else [artifact(name) for name in names]
+            else {name: artifact(name) for name in names}
             for parameter, names in named.items()
         },
         outputs=spec.outputs,

@@ -5,13 +5,16 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import psutil
 import pytest
+from repository import Shop
 
 from prefect_delivery import control
 from prefect_delivery.engine.state import Execution, Status
+from prefect_delivery.errors import Refused
 from prefect_delivery.flows.reconcile import set_right
 from prefect_delivery.ledger import Ledger
 from prefect_delivery.settings import settings
@@ -26,7 +29,7 @@ run_execution(sys.argv[1], Watch(lambda e: None, lambda a, l: None), local=True)
 class Driver:
     """Drives an execution in a process of its own, until its build command runs."""
 
-    def __init__(self, shop, mark: Path) -> None:
+    def __init__(self, shop: Shop, mark: Path) -> None:
         self._mark = mark
         shop.define(f"""
       package:
@@ -53,10 +56,10 @@ class Driver:
 
 
 def _descendants(pid: int) -> list[psutil.Process]:
-    return psutil.Process(pid).children(recursive=True)
+    return list(psutil.Process(pid).children(recursive=True))
 
 
-def _until(holds) -> None:
+def _until(holds: Callable[[], bool]) -> None:
     deadline = time.monotonic() + 60
     while not holds():
         assert time.monotonic() < deadline, "it does not come to that"
@@ -72,7 +75,7 @@ def _sleeps() -> list[int]:
 
 
 @pytest.fixture
-def driver(shop, tmp_path: Path):
+def driver(shop: Shop, tmp_path: Path) -> Iterator[Driver]:
     made = Driver(shop, tmp_path / "mark")
     yield made
     made.process.kill()
@@ -80,7 +83,9 @@ def driver(shop, tmp_path: Path):
 
 
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM, signal.SIGINT])
-def test_no_process_and_no_workspace_is_left(driver: Driver, shop, number) -> None:
+def test_no_process_and_no_workspace_is_left(
+    driver: Driver, shop: Shop, number: signal.Signals
+) -> None:
     assert driver.children and _sleeps()
 
     os.kill(driver.process.pid, number)
@@ -95,7 +100,9 @@ def test_no_process_and_no_workspace_is_left(driver: Driver, shop, number) -> No
     assert shop.ledger.executions.owner(ended.id) is None
 
 
-def test_an_execution_whose_process_was_killed_is_retried(driver: Driver, shop) -> None:
+def test_an_execution_whose_process_was_killed_is_retried(
+    driver: Driver, shop: Shop
+) -> None:
     os.kill(driver.process.pid, signal.SIGKILL)
     driver.process.wait(timeout=60)
     said: list[str] = []
@@ -109,7 +116,9 @@ def test_an_execution_whose_process_was_killed_is_retried(driver: Driver, shop) 
     assert (ended.status, ended.reason) == (Status.SUCCEEDED, None)
 
 
-def test_another_process_takes_over_what_was_in_progress(driver: Driver, shop) -> None:
+def test_another_process_takes_over_what_was_in_progress(
+    driver: Driver, shop: Shop
+) -> None:
     os.kill(driver.process.pid, signal.SIGKILL)
     driver.process.wait(timeout=60)
     driver.let_go()
@@ -120,8 +129,6 @@ def test_another_process_takes_over_what_was_in_progress(driver: Driver, shop) -
     assert [r.attempt for r in ended.stages["Build"].actions["package"]] == [1]
 
 
-def test_two_processes_do_not_drive_one_execution(driver: Driver, shop) -> None:
-    from prefect_delivery.errors import Refused
-
+def test_two_processes_do_not_drive_one_execution(driver: Driver, shop: Shop) -> None:
     with pytest.raises(Refused):
         shop.drive(driver.execution, local=True)

@@ -4,6 +4,7 @@ import asyncio
 import time
 from collections.abc import Callable
 from pathlib import Path
+from uuid import UUID
 
 import pytest
 from prefect import get_client
@@ -15,6 +16,7 @@ from prefect.client.schemas.filters import (
     FlowRunFilterId,
 )
 from prefect.client.schemas.objects import Artifact
+from repository import Shop
 
 from prefect_delivery import control
 from prefect_delivery.engine.state import Execution, Status
@@ -31,7 +33,7 @@ _ONE_COMMAND = """
 """
 
 
-def test_a_commit_goes_through_all_stages(run: Run, shop) -> None:
+def test_a_commit_goes_through_all_stages(run: Run, shop: Shop) -> None:
     ended = run()
 
     assert ended.status is Status.SUCCEEDED, ended.reason
@@ -39,14 +41,14 @@ def test_a_commit_goes_through_all_stages(run: Run, shop) -> None:
     assert ended.revisions == {"app": shop.git("rev-parse", "HEAD")}
 
 
-def test_a_variable_of_the_start_wins_over_its_default(run: Run, shop) -> None:
+def test_a_variable_of_the_start_wins_over_its_default(run: Run, shop: Shop) -> None:
     ended = run(variables={"greeting": "welcome"})
 
     assert ended.variables == {"greeting": "welcome"}
     assert any(line.startswith("Deliver / show: welcome") for line in shop.lines)
 
 
-def test_a_source_can_be_pinned_to_an_older_commit(run: Run, shop) -> None:
+def test_a_source_can_be_pinned_to_an_older_commit(run: Run, shop: Shop) -> None:
     old = shop.git("rev-parse", "HEAD")
     shop.define()
 
@@ -56,7 +58,7 @@ def test_a_source_can_be_pinned_to_an_older_commit(run: Run, shop) -> None:
 
 
 def test_a_failing_command_fails_its_stage_and_nothing_later_starts(
-    run: Run, shop
+    run: Run, shop: Shop
 ) -> None:
     shop.define(_ONE_COMMAND % "exit 3")
 
@@ -68,7 +70,7 @@ def test_a_failing_command_fails_its_stage_and_nothing_later_starts(
 
 
 def test_a_retry_goes_on_from_the_failed_action_under_the_same_number(
-    run: Run, shop, tmp_path: Path
+    run: Run, shop: Shop, tmp_path: Path
 ) -> None:
     there = tmp_path / "there"
     shop.define(f"""
@@ -93,7 +95,7 @@ _ACTIONS = [("Source", "app"), ("Build", "package"), ("Deliver", "show")]
 
 
 def test_a_flaky_action_is_tried_again_by_itself(
-    run: Run, shop, tmp_path: Path
+    run: Run, shop: Shop, tmp_path: Path
 ) -> None:
     counter = tmp_path / "counter"
     shop.define(f"""
@@ -119,7 +121,9 @@ def test_a_flaky_action_is_tried_again_by_itself(
     ]
 
 
-def test_actions_of_one_run_order_run_side_by_side(run: Run, shop, tmp_path) -> None:
+def test_actions_of_one_run_order_run_side_by_side(
+    run: Run, shop: Shop, tmp_path: Path
+) -> None:
     # Each waits for the file that the other makes: one after the other never ends.
     wait = "until test -e {there}; do sleep 0.05; done"
     one, two = tmp_path / "one", tmp_path / "two"
@@ -138,7 +142,7 @@ def test_actions_of_one_run_order_run_side_by_side(run: Run, shop, tmp_path) -> 
     assert run().status is Status.SUCCEEDED
 
 
-def test_an_approval_waits_and_the_decision_goes_on(run: Run, shop) -> None:
+def test_an_approval_waits_and_the_decision_goes_on(run: Run, shop: Shop) -> None:
     shop.define(f"""
       sure: {{uses: approval/manual, with: {{message: "ship it?"}}}}
 {_LATER}
@@ -165,7 +169,7 @@ _LATER = """
 """
 
 
-def test_a_rejection_fails_the_execution_and_says_who(run: Run, shop) -> None:
+def test_a_rejection_fails_the_execution_and_says_who(run: Run, shop: Shop) -> None:
     shop.define(f"      sure: {{uses: approval/manual}}\n{_LATER}")
     waiting = run()
 
@@ -177,7 +181,7 @@ def test_a_rejection_fails_the_execution_and_says_who(run: Run, shop) -> None:
 
 
 def test_a_definition_that_changes_disturbs_no_running_execution(
-    run: Run, shop
+    run: Run, shop: Shop
 ) -> None:
     started = shop.start()
     shop.define(_ONE_COMMAND % "exit 1")
@@ -185,7 +189,7 @@ def test_a_definition_that_changes_disturbs_no_running_execution(
     assert run(started).status is Status.SUCCEEDED
 
 
-def test_an_action_over_its_time_is_ended(run: Run, shop) -> None:
+def test_an_action_over_its_time_is_ended(run: Run, shop: Shop) -> None:
     shop.define(_ONE_COMMAND % "sleep 600" + "        timeout: 0.005")
 
     ended = run()
@@ -194,7 +198,7 @@ def test_an_action_over_its_time_is_ended(run: Run, shop) -> None:
     assert "timed out after 0.005 min" in (ended.reason or "")
 
 
-def test_a_stopped_execution_ends_what_runs(run: Run, shop) -> None:
+def test_a_stopped_execution_ends_what_runs(run: Run, shop: Shop) -> None:
     shop.define(_ONE_COMMAND % "sleep 600")
     started = shop.start()
     shop.ledger.executions.request_stop(
@@ -207,7 +211,9 @@ def test_a_stopped_execution_ends_what_runs(run: Run, shop) -> None:
     assert ended.reason == "stopped by ann: wrong branch"
 
 
-def test_prefect_shows_the_execution_by_its_own_names(prefect_server, shop) -> None:
+def test_prefect_shows_the_execution_by_its_own_names(
+    prefect_server: None, shop: Shop
+) -> None:
     execution = shop.start()
     shop.drive(execution, local=False)
 
@@ -225,7 +231,9 @@ def test_prefect_shows_the_execution_by_its_own_names(prefect_server, shop) -> N
     assert "data:image/svg+xml" in str(page.data)
 
 
-def test_a_failed_execution_is_a_failed_flow_run(prefect_server, shop) -> None:
+def test_a_failed_execution_is_a_failed_flow_run(
+    prefect_server: None, shop: Shop
+) -> None:
     shop.define(_ONE_COMMAND % "exit 3")
     execution = shop.start()
     shop.drive(execution, local=False)
@@ -241,7 +249,9 @@ async def _run_in_python(definition: str) -> dict[str, object]:
     return await pipeline(definition)
 
 
-def test_the_flow_is_called_from_python_like_any_other(prefect_server, shop) -> None:
+def test_the_flow_is_called_from_python_like_any_other(
+    prefect_server: None, shop: Shop
+) -> None:
     result = asyncio.run(_run_in_python(str(shop.folder / "delivery.yaml")))
 
     assert (result["title"], result["status"]) == ("shop #1", "succeeded")
@@ -262,7 +272,7 @@ def _seen_by_prefect(
         while len(tasks) < actions and time.monotonic() < deadline:
             time.sleep(0.2)
             tasks = client.read_task_runs(flow_run_filter=only)
-        flow_run = client.read_flow_run(flow_run_id)
+        flow_run = client.read_flow_run(UUID(flow_run_id))
         key = ArtifactFilter(key=ArtifactFilterKey(any_=["delivery-shop"]))
         (page,) = client.read_artifacts(artifact_filter=key, flow_run_filter=only)
     return flow_run, tasks, page

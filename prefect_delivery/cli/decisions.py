@@ -1,0 +1,148 @@
+"""Commands that record what a person wants: approve, reject, stop, reconcile."""
+
+from collections.abc import Callable
+from typing import Annotated
+
+from cyclopts import Parameter
+
+from prefect_delivery import control
+from prefect_delivery.cli.codes import OK
+from prefect_delivery.cli.drive import drive, is_driven
+from prefect_delivery.cli.target import find_execution
+from prefect_delivery.cli.terminal import one_line, write
+from prefect_delivery.engine.state import Execution
+from prefect_delivery.ledger import Ledger
+
+Message = Annotated[str, Parameter(name=["--message", "-m"])]
+Flag = Annotated[bool, Parameter(negative="")]
+Decide = Callable[..., Execution]
+
+
+def approve(
+    *execution: str,
+    message: Message = "",
+    action: str | None = None,
+    local: Flag = False,
+) -> int:
+    """Approve what waits for a decision.
+
+    The process that drives the execution goes on with it; where none is left, this
+    command goes on with it here.
+
+    For example:
+
+        deliver approve -m "smoke test is fine"
+        deliver approve shop 42 --action Production/approve
+
+    Args:
+        execution: PIPELINE, NUMBER or both; the latest by default.
+        message: Why; kept in the ledger.
+        action: ACTION or STAGE/ACTION, where several wait.
+        local: Where it goes on here: without Prefect's engine and server.
+    """
+    return _decide(control.approve, execution, message, action, local)
+
+
+def reject(
+    *execution: str,
+    message: Message = "",
+    action: str | None = None,
+    local: Flag = False,
+) -> int:
+    """Reject what waits for a decision.
+
+    Its stage fails.
+
+    For example:
+
+        deliver reject shop 42 -m "prices are wrong"
+
+    Args:
+        execution: PIPELINE, NUMBER or both; the latest by default.
+        message: Why; kept in the ledger.
+        action: ACTION or STAGE/ACTION, where several wait.
+        local: Where it goes on here: without Prefect's engine and server.
+    """
+    return _decide(control.reject, execution, message, action, local)
+
+
+def stop(*execution: str, message: Message = "", abandon: Flag = False) -> int:
+    """Stop an execution.
+
+    What runs ends by itself, unless `--abandon` is given; nothing more is started.
+
+    For example:
+
+        deliver stop shop 42 -m "wrong branch"
+        deliver stop --abandon
+
+    Args:
+        execution: PIPELINE, NUMBER or both; the latest by default.
+        message: Why; kept in the ledger.
+        abandon: End what runs too.
+    """
+    ledger = Ledger.open()
+    found, _ = find_execution(ledger, execution)
+    stopped = control.stop(
+        ledger,
+        found.pipeline,
+        found.number,
+        by=control.person(),
+        reason=message,
+        abandon=abandon,
+    )
+    if is_driven(ledger, stopped):
+        write(f"{stopped.title} is told to stop")
+        write(f"  watch: deliver status {stopped.pipeline} {stopped.number} --watch")
+        return OK
+    # Nobody is there to take notice; driving it here closes it.
+    drive(ledger, stopped, local=True, wait=False, lines=False)
+    return OK
+
+
+def reconcile() -> int:
+    """Set right what dead processes left behind.
+
+    Rollouts are finished or undone, executions without a process are closed, workspaces
+    without an owner are removed. Safe to repeat at any time.
+
+    For example:
+
+        deliver reconcile
+    """
+    from prefect_delivery.flows.reconcile import set_right
+
+    done: list[str] = []
+
+    def say(line: str) -> None:
+        done.append(line)
+        write(one_line(line))
+
+    set_right(Ledger.open(), say)
+    if not done:
+        write("nothing to set right")
+    return OK
+
+
+def _decide(
+    decide: Decide,
+    words: tuple[str, ...],
+    message: str,
+    action: str | None,
+    local: bool,
+) -> int:
+    ledger = Ledger.open()
+    found, _ = find_execution(ledger, words)
+    decided = decide(
+        ledger,
+        found.pipeline,
+        found.number,
+        by=control.person(),
+        comment=message,
+        action=action,
+    )
+    write(f"{decided.title}: {decide.__name__} by {one_line(control.person())} noted")
+    if is_driven(ledger, decided):
+        write(f"  watch: deliver status {decided.pipeline} {decided.number} --watch")
+        return OK
+    return drive(ledger, decided, local=local, wait=True, lines=False)

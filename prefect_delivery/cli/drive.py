@@ -1,0 +1,167 @@
+"""Drives or watches an execution from the terminal, and says how it ended."""
+
+import os
+import time
+from contextlib import ExitStack
+from datetime import UTC, datetime
+from typing import Self
+
+from prefect_delivery import control
+from prefect_delivery.cli.codes import TIMEOUT
+from prefect_delivery.cli.exits import code_of
+from prefect_delivery.cli.question import Question
+from prefect_delivery.cli.reporter import Reporter, reporter
+from prefect_delivery.cli.terminal import (
+    clean,
+    may_ask,
+    may_move,
+    show,
+    write,
+)
+from prefect_delivery.cli.views import ending, next_commands
+from prefect_delivery.engine.state import Execution, Status
+from prefect_delivery.holder import is_dead
+from prefect_delivery.ledger import Ledger
+
+TAIL = 20
+"""Log lines shown of a failed action."""
+LOOK = 0.5
+"""Seconds between two looks into the ledger."""
+
+
+def drive(
+    ledger: Ledger, execution: Execution, *, local: bool, wait: bool, lines: bool
+) -> int:
+    """Carry out an execution in this process, and show it.
+
+    Args:
+        local: Without Prefect's engine and server.
+        wait: Stay when only decisions are missing, and ask for them at a terminal.
+        lines: Show every line that actions log.
+
+    Returns:
+        The exit code.
+    """
+    with UseServer(local):
+        ended = show_execution(ledger, execution, local=local, wait=wait, lines=lines)
+    return code_of(ended)
+
+
+def show_execution(
+    ledger: Ledger,
+    execution: Execution,
+    *,
+    local: bool,
+    wait: bool = True,
+    lines: bool = False,
+) -> Execution:
+    """Carry out an execution and show it; see `drive`."""
+    from prefect_delivery.flows.run import Watch, run_execution
+
+    with reporter(lines=lines, known=execution) as shown:
+        ask = Question(ledger, shown) if wait and may_ask() else None
+        watch = Watch(shown.changed, shown.line, ask=ask, stay=wait)
+        ended = run_execution(execution.id, watch, local=local, ledger=ledger)
+        shown.changed(ended)
+    conclude(ended)
+    return ended
+
+
+class UseServer:
+    """Inside of it, Prefect uses the configured server, or our private one.
+
+    Attributes:
+        url: Of the server's API; None without a server.
+    """
+
+    def __init__(self, local: bool) -> None:
+        self.url: str | None = None
+        self._local = local
+        self._settings = ExitStack()
+
+    def __enter__(self) -> Self:
+        # Prefect writes to the terminal too; its log pages keep all of it.
+        os.environ.setdefault("PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL", "ERROR")
+        if not self._local:
+            self._connect()
+        return self
+
+    def __exit__(self, *ended: object) -> None:
+        self._settings.close()
+
+    def _connect(self) -> None:
+        from prefect.settings import PREFECT_API_URL, temporary_settings
+
+        from prefect_delivery.deployments.private_server import (
+            configured_server,
+            private_server,
+        )
+
+        self.url = configured_server()
+        if self.url is None:
+            self.url = private_server(write)
+            changed = temporary_settings({PREFECT_API_URL: self.url})
+            self._settings.enter_context(changed)
+
+
+def follow(ledger: Ledger, execution: Execution, *, minutes: float | None) -> int:
+    """Watch an execution that another process drives, until it has ended.
+
+    Args:
+        minutes: How long to watch; without end by default.
+
+    Returns:
+        The exit code; 124 when the time was over first.
+    """
+    until = time.monotonic() + minutes * 60 if minutes else None
+    with reporter() as shown:
+        current = _follow(ledger, execution, shown, until)
+    conclude(current)
+    return code_of(current) if current.status.ended else TIMEOUT
+
+
+def _follow(
+    ledger: Ledger, execution: Execution, shown: Reporter, until: float | None
+) -> Execution:
+    while True:
+        current = ledger.executions.get(execution.id)
+        shown.changed(current)
+        if current.status.ended or (until and time.monotonic() >= until):
+            return current
+        time.sleep(LOOK)
+
+
+def is_driven(ledger: Ledger, execution: Execution) -> bool:
+    """Whether a process that lives, as far as is known, drives an execution."""
+    owner = ledger.executions.owner(execution.id)
+    return owner is not None and not owner.expired and not is_dead(owner.holder)
+
+
+def conclude(execution: Execution) -> None:
+    """Say how an execution stands: what failed, and what a person may do now."""
+    if execution.status is Status.FAILED:
+        _show_failure(execution)
+    write(ending(execution, datetime.now(UTC)))
+    for command in next_commands(execution):
+        write(f"  {command}")
+
+
+def _show_failure(execution: Execution) -> None:
+    """The end of the log of what failed last."""
+    files = list(control.logs(execution, failed=True))
+    if not files:
+        return
+    file = files[-1]
+    lines = [clean(line) for line in file.lines()]
+    shown = f"last {min(TAIL, len(lines))} of {len(lines)} lines"
+    title = f"{file.stage} / {file.action}: {shown}"
+    if may_move():
+        from rich.panel import Panel
+        from rich.text import Text
+
+        body = Text("\n".join(lines[-TAIL:]))
+        show(Panel(body, title=Text(title), border_style="red"))
+        return
+    write(f"-- {title}")
+    for line in lines[-TAIL:]:
+        write(f"   {line}")

@@ -1,0 +1,137 @@
+"""Commands that read the ledger: status, history, releases."""
+
+from collections.abc import Sequence
+from dataclasses import asdict
+from datetime import UTC, datetime
+from typing import Annotated
+
+from cyclopts import Parameter
+
+from prefect_delivery.cli.codes import OK
+from prefect_delivery.cli.data import execution_data
+from prefect_delivery.cli.drive import follow
+from prefect_delivery.cli.exits import code_of
+from prefect_delivery.cli.target import find_execution, parse_target
+from prefect_delivery.cli.terminal import Format, show, write, write_json
+from prefect_delivery.cli.views import (
+    headline,
+    next_commands,
+    overview,
+    release_table,
+    tree,
+)
+from prefect_delivery.engine.state import Execution
+from prefect_delivery.ledger import Ledger
+
+Output = Annotated[Format, Parameter(name=["--output", "-o"])]
+Limit = Annotated[int, Parameter(name=["--limit", "-n"])]
+
+
+def status(
+    *execution: str,
+    watch: Annotated[bool, Parameter(negative="")] = False,
+    timeout: float | None = None,
+    output: Output = "text",
+) -> int:
+    """Show how executions stand.
+
+    Without arguments, the latest execution of every pipeline; with a pipeline, its
+    latest execution in full.
+
+    For example:
+
+        deliver status
+        deliver status shop 42 --watch
+        deliver status shop -o json
+
+    Args:
+        execution: PIPELINE, NUMBER or both.
+        watch: Stay until it has ended.
+        timeout: Minutes to watch at most.
+        output: `json` for programs.
+
+    Returns:
+        For one execution: 0 succeeded or running, 1 failed, 3 stopped or rejected,
+        5 waiting for a decision, 124 when the time to watch is over.
+    """
+    ledger = Ledger.open()
+    if not execution and not watch:
+        latest = [ledger.executions.find(p) for p in ledger.executions.pipelines()]
+        return _list(latest, output)
+    found, _ = find_execution(ledger, execution)
+    if watch and output == "text":
+        return follow(ledger, found, minutes=timeout)
+    return _one(found, output)
+
+
+def history(
+    pipeline: str | None = None, /, *, limit: Limit = 20, output: Output = "text"
+) -> int:
+    """List earlier executions.
+
+    The newest comes first.
+
+    For example:
+
+        deliver history
+        deliver history shop -n 5
+
+    Args:
+        pipeline: Only of this pipeline.
+        limit: How many.
+        output: `json` for programs.
+    """
+    ledger = Ledger.open()
+    name = None
+    if pipeline:
+        name = parse_target([pipeline], ledger.executions.pipelines()).pipeline
+    return _list(ledger.executions.list(name, limit=limit), output)
+
+
+def releases(environment: str, /, *, limit: Limit = 20, output: Output = "text") -> int:
+    """List what an environment has run.
+
+    The newest comes first.
+
+    For example:
+
+        deliver releases production
+
+    Args:
+        environment: Its name.
+        limit: How many.
+        output: `json` for programs.
+    """
+    ledger = Ledger.open()
+    current = ledger.releases.current(environment)
+    found = ledger.releases.list(environment, limit)
+    if output == "json":
+        digest = current.digest if current else None
+        write_json([asdict(r) | {"current": r.digest == digest} for r in found])
+    elif found:
+        show(release_table(found, current.digest if current else None))
+    else:
+        write(f"nothing was released to '{environment}' (there are: deliver env ls)")
+    return OK
+
+
+def _one(execution: Execution, output: Format) -> int:
+    now = datetime.now(UTC)
+    if output == "json":
+        write_json(execution_data(execution, now))
+    else:
+        show(headline(execution, now), tree(execution, now))
+        for command in next_commands(execution):
+            write(f"  {command}")
+    return code_of(execution)
+
+
+def _list(executions: Sequence[Execution], output: Format) -> int:
+    now = datetime.now(UTC)
+    if output == "json":
+        write_json([execution_data(execution, now) for execution in executions])
+    elif executions:
+        show(overview(executions, now))
+    else:
+        write("no pipeline has run yet (start one: deliver run --local)")
+    return OK

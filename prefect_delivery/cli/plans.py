@@ -1,0 +1,221 @@
+"""A plan: what a run of a definition would do, as data and as lines to read."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from prefect_delivery.cli.terminal import one_line
+from prefect_delivery.definition.models import Action, Pipeline, Triggers
+from prefect_delivery.engine.plan import waves
+from prefect_delivery.errors import Refused
+
+
+@dataclass(frozen=True, kw_only=True)
+class PlannedAction:
+    """An action of a plan.
+
+    Attributes:
+        order: Position in its stage; those of one position run side by side.
+    """
+
+    name: str
+    uses: str
+    order: int
+    does: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class PlannedStage:
+    """A stage of a plan.
+
+    Attributes:
+        wave: Position in the pipeline; those of one position run side by side.
+    """
+
+    name: str
+    wave: int
+    after: list[str]
+    actions: list[PlannedAction]
+
+
+@dataclass(frozen=True, kw_only=True)
+class PlannedVariable:
+    """A pipeline variable: its value, or None when it must be given yet."""
+
+    name: str
+    value: str | None
+    given: bool
+
+
+@dataclass(frozen=True, kw_only=True)
+class PlannedEnvironment:
+    """An environment that the definition configures, and what it runs now."""
+
+    name: str
+    kind: str
+    serves: str | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Plan:
+    """What a run would do."""
+
+    pipeline: str
+    digest: str
+    starts_on: list[str]
+    variables: list[PlannedVariable]
+    stages: list[PlannedStage]
+    environments: list[PlannedEnvironment]
+
+
+def make_plan(
+    definition: Pipeline, given: Mapping[str, str], serving: Mapping[str, str]
+) -> Plan:
+    """What a run of `definition` would do.
+
+    Args:
+        given: Values for pipeline variables.
+        serving: What environments run now, by name.
+
+    Raises:
+        Refused: A variable is given that the definition does not declare.
+    """
+    for name in given:
+        if name not in definition.variables:
+            known = ", ".join(definition.variables) or "none"
+            raise Refused(
+                f"no variable '{name}' in {definition.pipeline} (declared: {known})",
+                hint="deliver plan",
+            )
+    return Plan(
+        pipeline=definition.pipeline,
+        digest=definition.digest,
+        starts_on=starts(definition.on),
+        variables=[
+            PlannedVariable(
+                name=name,
+                value=given.get(name, variable.default),
+                given=name in given,
+            )
+            for name, variable in definition.variables.items()
+        ],
+        stages=list(_stages(definition)),
+        environments=[
+            PlannedEnvironment(
+                name=name, kind=str(spec.get("kind", "")), serves=serving.get(name)
+            )
+            for name, spec in definition.environments.items()
+        ],
+    )
+
+
+def plan_data(plan: Plan) -> dict[str, Any]:
+    """A plan as JSON data."""
+    return asdict(plan)
+
+
+def plan_lines(plan: Plan) -> Iterator[str]:
+    """A plan to read, in clean lines."""
+    yield f"{plan.pipeline}  starts on {', '.join(plan.starts_on) or 'command only'}"
+    if plan.variables:
+        yield "variables"
+        for variable in plan.variables:
+            yield one_line_under(_variable(variable))
+    yield "stages"
+    for stage in plan.stages:
+        after = f"  after {', '.join(stage.after)}" if stage.after else ""
+        yield f"  {stage.wave}. {stage.name}{after}"
+        yield from _action_lines(stage)
+    if plan.environments:
+        yield "environments"
+        for environment in plan.environments:
+            runs = environment.serves or "nothing yet"
+            yield f"  {environment.name}  {environment.kind}, runs {one_line(runs)}"
+    missing = [variable.name for variable in plan.variables if variable.value is None]
+    yield "nothing was changed; start it: deliver run" + "".join(
+        f" -v {name}=..." for name in missing
+    )
+
+
+def one_line_under(text: str) -> str:
+    """A clean line under a heading."""
+    return f"  {one_line(text)}"
+
+
+def starts(triggers: Triggers) -> list[str]:
+    """What starts a pipeline, in words."""
+    found = []
+    if triggers.push:
+        where = triggers.push.branches or triggers.push.tags or ["any branch"]
+        found.append(f"push to {' '.join(where)}")
+    if triggers.pull_request:
+        into = triggers.pull_request.branches or ["any branch"]
+        found.append(f"pull request into {' '.join(into)}")
+    found += [f"'{each.cron}' ({each.timezone})" for each in triggers.schedule]
+    found += [f"success of {name}" for name in triggers.pipeline]
+    return found + [f"event {name}" for name in triggers.event]
+
+
+def _variable(variable: PlannedVariable) -> str:
+    if variable.value is None:
+        return f"{variable.name}  must be given: -v {variable.name}=..."
+    origin = "" if variable.given else "  (default)"
+    return f"{variable.name} = {variable.value}{origin}"
+
+
+def _stages(definition: Pipeline) -> Iterator[PlannedStage]:
+    for number, wave in enumerate(waves(definition), start=1):
+        for name, groups in wave:
+            stage = definition.stages[name]
+            actions = [
+                PlannedAction(
+                    name=action,
+                    uses=stage.actions[action].uses,
+                    order=order,
+                    does=_does(stage.actions[action]),
+                )
+                for order, group in enumerate(groups, start=1)
+                for action in group
+            ]
+            yield PlannedStage(
+                name=name, wave=number, after=list(stage.needs or []), actions=actions
+            )
+
+
+def _does(action: Action) -> str:
+    """What an action does, as far as its configuration tells."""
+    match action.uses.split("/"):
+        case ["source", _]:
+            wanted = action.with_.get("commit") or action.with_.get("tag")
+            what = wanted or action.with_.get("branch") or "default branch"
+            return f"{action.with_.get('url', '')} {what}"
+        case ["deploy", _]:
+            return f"{_inputs(action)} into {action.with_.get('environment', '')}"
+        case ["approval", _]:
+            return "waits for a person"
+        case _:
+            makes = f" makes {', '.join(action.outputs)}" if action.outputs else ""
+            return f"reads {_inputs(action)}{makes}" if action.inputs else makes.strip()
+
+
+def _inputs(action: Action) -> str:
+    if isinstance(action.inputs, str):
+        return action.inputs
+    names = [
+        name
+        for value in action.inputs.values()
+        for name in (value if isinstance(value, list) else [value])
+    ]
+    return ", ".join(dict.fromkeys(names))
+
+
+def _action_lines(stage: PlannedStage) -> Iterator[str]:
+    widest = max(len(action.name) for action in stage.actions)
+    uses = max(len(action.uses) for action in stage.actions)
+    orders = [action.order for action in stage.actions]
+    for action in stage.actions:
+        beside = " ∥" if orders.count(action.order) > 1 else ""
+        yield (
+            f"     {action.name:<{widest}}  {action.uses:<{uses}}  "
+            f"{one_line(action.does)}{beside}"
+        ).rstrip()

@@ -1,0 +1,161 @@
+"""Commands that carry out executions: run, retry, rollback."""
+
+from typing import Annotated
+
+from cyclopts import Parameter
+
+from prefect_delivery import control
+from prefect_delivery.cli.definitions import find_definition
+from prefect_delivery.cli.drive import drive
+from prefect_delivery.cli.target import Target, find_execution, parse_target
+from prefect_delivery.cli.terminal import pairs, write
+from prefect_delivery.definition.models import Pipeline
+from prefect_delivery.errors import Refused
+from prefect_delivery.ledger import Ledger
+
+Local = Annotated[bool, Parameter(negative="")]
+Logs = Annotated[bool, Parameter(negative="")]
+
+
+def run(
+    target: str | None = None,
+    /,
+    *,
+    local: Local = False,
+    variable: Annotated[
+        list[str], Parameter(name=["--variable", "-v"], negative="", show_default=False)
+    ] = [],
+    source: Annotated[list[str], Parameter(negative="", show_default=False)] = [],
+    wait_approval: bool = True,
+    logs: Logs = False,
+) -> int:
+    """Run a pipeline and watch it.
+
+    For example:
+
+        deliver run --local
+        deliver run shop -v greeting=hello --source app=3c1f0aa
+        deliver run --no-wait-approval    # ends with 5 when a decision is missing
+
+    Args:
+        target: A definition, or the name of a pipeline that has run; delivery.yaml by
+            default.
+        local: Without Prefect's engine and server; the same loop, ledger and actions.
+        variable: Value of a pipeline variable, as name=value.
+        source: Revision that a source action is pinned to, as action=revision.
+        wait_approval: Stay while a decision is missing, and ask for it at a terminal.
+        logs: Show every line that actions log.
+
+    Returns:
+        0 succeeded, 1 failed, 3 stopped or rejected, 5 waiting for a decision.
+    """
+    variables = pairs(variable, "-v")
+    revisions = pairs(source, "--source")
+    definition = find_definition(target)
+    ledger = Ledger.open()
+    execution = control.start(
+        ledger,
+        definition or _latest(ledger, target),
+        variables=variables,
+        revisions=revisions,
+    )
+    return drive(ledger, execution, local=local, wait=wait_approval, lines=logs)
+
+
+def retry(
+    *execution: str,
+    all: Annotated[bool, Parameter(negative="")] = False,
+    local: Local = False,
+    wait_approval: bool = True,
+    logs: Logs = False,
+) -> int:
+    """Run the failed actions of an execution again.
+
+    The revisions, variables and definition stay the same.
+
+    For example:
+
+        deliver retry
+        deliver retry shop 42 --all
+
+    Args:
+        execution: PIPELINE, NUMBER or both; the latest by default.
+        all: The succeeded actions of the failed stages too.
+        local: Without Prefect's engine and server.
+        wait_approval: Stay while a decision is missing, and ask for it at a terminal.
+        logs: Show every line that actions log.
+
+    Returns:
+        The exit code of `deliver run`.
+    """
+    ledger = Ledger.open()
+    found, _ = find_execution(ledger, execution)
+    opened = control.retry(
+        ledger, found.pipeline, found.number, by=control.person(), all_actions=all
+    )
+    return drive(ledger, opened, local=local, wait=wait_approval, lines=logs)
+
+
+def rollback(
+    *stage: Annotated[str, Parameter(required=True)],
+    to: int | None = None,
+    local: Local = False,
+    wait_approval: bool = True,
+    logs: Logs = False,
+) -> int:
+    """Run a stage again as it ran before.
+
+    The artifacts, variables and definition are those of the earlier execution.
+
+    For example:
+
+        deliver rollback shop Production
+        deliver rollback shop Production --to 41
+
+    Args:
+        stage: PIPELINE and STAGE; the pipeline may be left out where there is one.
+        to: Number of the execution to go back to; the last good one by default.
+        local: Without Prefect's engine and server.
+        wait_approval: Stay while a decision is missing, and ask for it at a terminal.
+        logs: Show every line that actions log.
+
+    Returns:
+        The exit code of `deliver run`.
+    """
+    ledger = Ledger.open()
+    target = parse_target(stage, ledger.executions.pipelines())
+    name = _one_stage(target)
+    started = control.rollback(
+        ledger, target.pipeline, name, to=to, by=control.person()
+    )
+    back = (
+        f" to #{_number(ledger, started.carried.execution)}" if started.carried else ""
+    )
+    write(f"rolling {started.pipeline} {name} back{back}")
+    return drive(ledger, started, local=local, wait=wait_approval, lines=logs)
+
+
+def _latest(ledger: Ledger, name: str | None) -> Pipeline:
+    """The definition that a pipeline ran last."""
+    target = parse_target([name] if name else [], ledger.executions.pipelines())
+    if target.rest or target.number:
+        raise Refused(
+            f"'{name}' is neither a file nor a pipeline that has run",
+            hint="deliver run FILE --local",
+        )
+    return ledger.executions.find(target.pipeline).definition
+
+
+def _one_stage(target: Target) -> str:
+    if len(target.rest) != 1 or target.number:
+        raise Refused(
+            f"name one stage of {target.pipeline}, the only pipeline that has run"
+            if len(target.rest) > 1
+            else f"name one stage of {target.pipeline}",
+            hint=f"deliver rollback {target.pipeline} STAGE --to NUMBER",
+        )
+    return target.rest[0]
+
+
+def _number(ledger: Ledger, execution_id: str) -> int:
+    return ledger.executions.get(execution_id).number
