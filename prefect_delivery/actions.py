@@ -30,6 +30,8 @@ if TYPE_CHECKING:
     import logging
 
 __all__ = [
+    "ACTION",
+    "VARIABLES",
     "ActionFailed",
     "Artifact",
     "Job",

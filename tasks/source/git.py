@@ -50,7 +50,7 @@ def checkout(
     username: str = "x-access-token",
     known_hosts: str | None = None,
     timeout: Minutes = 10,
-    job: Job = Job(),  # noqa: B008 - one that belongs to no pipeline
+    job: Job = Job(),
 ) -> Outputs:
     """Bring the files of a commit: a given one, or the newest of a branch or tag.
 

@@ -65,7 +65,7 @@ def test_link_leads_to_the_folder(folder: str) -> None:
 
 
 def test_the_changelog_names_the_version() -> None:
-    newest = re.search(r"^## (\S+)", (ROOT / "CHANGELOG.md").read_text(), re.M)
+    newest = re.search(r"^## (\S+)", (ROOT / "CHANGELOG.md").read_text(), re.MULTILINE)
 
     assert newest is not None
     assert newest[1] == PROJECT["project"]["version"]
