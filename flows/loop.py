@@ -26,7 +26,7 @@ from prefect_delivery.engine.steps import (
     Step,
     Wait,
 )
-from prefect_delivery.errors import DeliveryError, LeaseLost
+from prefect_delivery.errors import ActionFailed, DeliveryError, LeaseLost
 from prefect_delivery.flows.arguments import arguments_of
 from prefect_delivery.flows.performers import Performer, Result
 from prefect_delivery.holder import is_dead, this_holder
@@ -225,7 +225,7 @@ class Loop:
 
     def _record(self, key: Key, result: Result) -> None:
         """Write down how an attempt ended."""
-        stage, action, number = key
+        stage, action, _ = key
         job = self._jobs.pop(key)
         if isinstance(result, BaseException):
             outputs = getattr(result, "outputs", None) or Outputs()
@@ -237,20 +237,25 @@ class Loop:
         self._logs.pop(key).close()
         execution = self.ledger.executions.get(self.execution_id)
         spec = execution.definition.stages[stage].actions[action]
-        self.ledger.executions.end_action(
-            self._attempt,
-            stage,
-            action,
-            number,
-            status,
-            error=error,
-            summary=outputs.summary,
-            link=outputs.link or getattr(result, "link", None),
-            artifacts=_named(spec, action, outputs.artifacts),
-            variables=outputs.variables,
-            reports=[asdict(report) for report in outputs.reports],
-            retryable=job.retryable,
-        )
+        try:
+            self.ledger.executions.end_action(
+                self._attempt,
+                *key,
+                status,
+                error=error,
+                summary=outputs.summary,
+                link=outputs.link or getattr(result, "link", None),
+                artifacts=_named(spec, action, outputs.artifacts),
+                variables=outputs.variables,
+                reports=[asdict(report) for report in outputs.reports],
+                retryable=job.retryable,
+            )
+        except ActionFailed as refused:
+            # The ledger takes no more than so many bytes of variables.
+            self.ledger.executions.end_action(
+                self._attempt, *key, Status.FAILED, error=str(refused)
+            )
+            return
         revision = outputs.variables.get("commit")
         if spec.uses.startswith("source/") and revision:
             self.ledger.executions.note_revision(self._attempt, action, revision)

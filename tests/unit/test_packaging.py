@@ -18,25 +18,12 @@ SOURCES = [
     if not any(p.is_symlink() for p in path.parents)
 ]
 
-# Rooms from the lowest up; a module imports its own room and rooms to its left only.
-ORDER = {
-    "definition": set[str](),
-    "engine": {"definition"},
-    "artifacts": set[str](),
-    "ledger": {"engine", "definition"},
-    "rollout": {"ledger", "artifacts"},
-    "blocks": {"rollout", "ledger", "artifacts"},
-    "tasks": {"blocks", "rollout", "ledger", "artifacts"},
-    "flows": {
-        "tasks",
-        "blocks",
-        "rollout",
-        "ledger",
-        "artifacts",
-        "engine",
-        "definition",
-    },
-}
+# Rooms from the lowest up: each imports those before it, save that the store of
+# artifacts knows nothing of pipelines, and pipelines nothing of the store.
+ROOMS = ["definition", "engine", "ledger", "rollout", "blocks", "tasks", "flows"]
+ORDER = {room: set(ROOMS[: ROOMS.index(room)]) for room in ROOMS} | {"artifacts": set()}
+for room in ROOMS[ROOMS.index("rollout") :]:
+    ORDER[room].add("artifacts")
 HEAVY = {"prefect", "boto3", "sqlalchemy"}
 
 

@@ -1,0 +1,143 @@
+"""Who may carry an execution on: one owner at a time, told apart by a growing number."""
+
+from collections.abc import Callable
+from typing import Any
+
+from sqlalchemy import Row, Update, select, update
+
+from prefect_delivery.engine.state import Status
+from prefect_delivery.errors import LeaseLost, Refused
+from prefect_delivery.ledger.database import Room, Transaction, writes
+from prefect_delivery.ledger.records import Attempt, Owner, later, never
+from prefect_delivery.ledger.tables import executions
+
+
+class Claims(Room):
+    """Claims on executions."""
+
+    @writes
+    def claim(
+        self,
+        tx: Transaction,
+        execution_id: str,
+        *,
+        holder: str,
+        ttl: float,
+        dead: Callable[[str], bool] = never,
+    ) -> Attempt:
+        """Become the owner of an execution; whoever owned it before can write no more.
+
+        Args:
+            ttl: Seconds until the claim may be taken over, unless it is renewed.
+            dead: Whether a holder is certainly gone; its claim is taken over at once.
+
+        Raises:
+            Refused: Another live holder owns it, or it has ended.
+        """
+        row = row_of(tx, execution_id)
+        if Status(row.status).ended:
+            raise Refused(
+                f"{title(row)} has ended: {row.status}",
+                hint=f"deliver retry {row.pipeline}",
+            )
+        if _held_by_another(row, holder, tx, dead):
+            raise Refused(
+                f"{title(row)} is being run by {row.holder}"
+                f" until {row.expires:%Y-%m-%d %H:%M:%S} UTC at least",
+                hint=f"deliver status {row.pipeline} {row.number} --watch",
+            )
+        attempt = Attempt(
+            execution_id=execution_id,
+            number=row.attempt + 1,
+            holder=holder,
+            ttl=ttl,
+            expires=later(tx.now, ttl),
+        )
+        tx.execute(
+            _change(execution_id).values(
+                attempt=attempt.number, holder=holder, expires=attempt.expires
+            )
+        )
+        tx.audit(holder, "claim", title(row), attempt=attempt.number, before=row.holder)
+        return attempt
+
+    @writes
+    def renew(self, tx: Transaction, attempt: Attempt) -> None:
+        """Keep the claim for another `ttl` seconds; not an event of the audit log.
+
+        Raises:
+            LeaseLost: Somebody else has claimed the execution, or it was given back.
+        """
+        owned(tx, attempt)
+        tx.execute(
+            _change(attempt.execution_id).values(expires=later(tx.now, attempt.ttl))
+        )
+
+    @writes
+    def leave(self, tx: Transaction, attempt: Attempt) -> None:
+        """Give the claim back; nothing happens when it was lost before."""
+        row = row_of(tx, attempt.execution_id)
+        if owns(row, attempt):
+            tx.execute(_change(row.id).values(holder=None, expires=None))
+            tx.audit(attempt.holder, "leave", title(row), attempt=attempt.number)
+
+    def owner(self, execution_id: str) -> Owner | None:
+        """Who has claimed the execution, also when the claim has expired since."""
+        query = select(executions.c.holder, executions.c.expires).where(
+            executions.c.id == execution_id
+        )
+        with self._database.read() as connection:
+            row = connection.execute(query).one_or_none()
+            if row is None or row.holder is None:
+                return None
+            expired = row.expires <= self._database.time(connection)
+        return Owner(holder=row.holder, expires=row.expires, expired=expired)
+
+
+def row_of(tx: Transaction, execution_id: str) -> Row[Any]:
+    """The execution's row.
+
+    Raises:
+        Refused: There is none of that id.
+    """
+    row = tx.execute(select(executions).where(executions.c.id == execution_id)).first()
+    if row is None:
+        raise Refused(f"there is no execution {execution_id}", hint="deliver history")
+    return row
+
+
+def owned(tx: Transaction, attempt: Attempt) -> Row[Any]:
+    """The row of the execution that `attempt` owns.
+
+    Raises:
+        LeaseLost: It owns it no more.
+    """
+    row = row_of(tx, attempt.execution_id)
+    if not owns(row, attempt):
+        owner = (
+            f"{row.holder} runs it now" if row.holder else "the claim was given back"
+        )
+        raise LeaseLost(f"attempt {attempt.number} lost {title(row)}: {owner}")
+    return row
+
+
+def owns(row: Row[Any], attempt: Attempt) -> bool:
+    """Whether `attempt` is the execution's owner; an expired one is, until replaced."""
+    return bool(row.attempt == attempt.number and row.holder is not None)
+
+
+def title(row: Row[Any]) -> str:
+    """What people call the execution."""
+    return f"{row.pipeline} #{row.number}"
+
+
+def _change(execution_id: str) -> Update:
+    return update(executions).where(executions.c.id == execution_id)
+
+
+def _held_by_another(
+    row: Row[Any], holder: str, tx: Transaction, dead: Callable[[str], bool]
+) -> bool:
+    if row.holder is None or row.holder == holder or row.expires <= tx.now:
+        return False
+    return not dead(row.holder)

@@ -1,0 +1,85 @@
+"""Environments: what runs there, and whether anything may be rolled out."""
+
+import builtins
+from typing import Any
+
+from sqlalchemy import Row, insert, select, update
+
+from prefect_delivery.errors import Refused
+from prefect_delivery.holder import this_holder
+from prefect_delivery.ledger.database import Room, Transaction, writes
+from prefect_delivery.ledger.records import EnvironmentState
+from prefect_delivery.ledger.tables import environments
+
+
+class Environments(Room):
+    """Every environment that was ever registered or deployed to."""
+
+    def get(self, name: str) -> EnvironmentState:
+        """What is known of one environment.
+
+        Raises:
+            Refused: There is none of that name; names those there are.
+        """
+        found = {state.name: state for state in self.list()}
+        if name not in found:
+            there = ", ".join(found) or "none yet"
+            raise Refused(
+                f"there is no environment '{name}'", hint=f"there are: {there}"
+            )
+        return found[name]
+
+    @writes
+    def register(
+        self, tx: Transaction, name: str, kind: str, configuration: dict[str, Any]
+    ) -> None:
+        """Note an environment, or how its configuration has changed."""
+        values = {"kind": kind, "configuration": configuration}
+        known = known_environment(tx, name)
+        if (known.kind, known.configuration) == (kind, configuration):
+            return
+        tx.execute(update(environments).filter_by(name=name).values(values))
+        tx.audit(this_holder(), "register environment", name, **values)
+
+    @writes
+    def unlock(self, tx: Transaction, name: str, *, by: str, reason: str) -> None:
+        """Allow rollouts again.
+
+        Raises:
+            Refused: It is not locked.
+        """
+        row = tx.execute(select(environments).filter_by(name=name)).first()
+        if row is None or row.locked is None:
+            raise Refused(f"environment '{name}' is not locked")
+        tx.execute(update(environments).filter_by(name=name).values(locked=None))
+        tx.audit(by, "unlock environment", name, reason=reason, locked=row.locked)
+
+    def list(self) -> builtins.list[EnvironmentState]:
+        """Environments in alphabetical order."""
+        query = select(environments).order_by(environments.c.name)
+        with self._database.read() as connection:
+            return [_state(row) for row in connection.execute(query)]
+
+
+def known_environment(tx: Transaction, name: str) -> EnvironmentState:
+    """The environment's state; one that nobody has registered yet begins empty."""
+    query = select(environments).filter_by(name=name)
+    row = tx.execute(query).first()
+    if row is None:
+        tx.execute(
+            insert(environments).values(
+                name=name, kind="", configuration={}, registered=tx.now
+            )
+        )
+        row = tx.execute(query).one()
+    return _state(row)
+
+
+def _state(row: Row[Any]) -> EnvironmentState:
+    return EnvironmentState(
+        name=row.name,
+        kind=row.kind,
+        configuration=row.configuration,
+        current=row.current,
+        locked=row.locked,
+    )

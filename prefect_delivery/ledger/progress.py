@@ -1,0 +1,288 @@
+"""What the owner of an execution reports, each call checked against its claim."""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from typing import Any, Final
+
+from sqlalchemy import ColumnElement, Row, Table, and_, func, insert, select, update
+
+from prefect_delivery.engine.state import ArtifactRef, Status
+from prefect_delivery.errors import ActionFailed, Refused
+from prefect_delivery.ledger.claims import owned, title
+from prefect_delivery.ledger.database import Room, Transaction, writes
+from prefect_delivery.ledger.records import Attempt
+from prefect_delivery.ledger.tables import (
+    action_runs,
+    decisions,
+    executions,
+    stage_runs,
+)
+
+MOST_VARIABLES: Final = 122_880
+"""Bytes of output variables that an action may leave (CodePipeline's quota)."""
+
+
+class Progress(Room):
+    """How executions get on.
+
+    Every method raises `LeaseLost`, and changes nothing, when `attempt` owns its
+    execution no more. Repeating a call that was carried out changes nothing either.
+    """
+
+    @writes
+    def enter_stage(self, tx: Transaction, attempt: Attempt, stage: str) -> None:
+        """Begin a stage.
+
+        Raises:
+            Refused: It has ended; `reopen` is what begins it again.
+        """
+        execution = owned(tx, attempt)
+        where = _stage(attempt, stage)
+        known = _one(tx, stage_runs, where)
+        if known is None:
+            _add_stage(tx, attempt, stage, status=Status.IN_PROGRESS, started=tx.now)
+        elif Status(known.status).ended:
+            raise Refused(f"stage '{stage}' of {title(execution)} has ended")
+        else:
+            return
+        tx.audit(attempt.holder, "enter stage", f"{title(execution)} / {stage}")
+
+    @writes
+    def begin_action(
+        self, tx: Transaction, attempt: Attempt, stage: str, action: str, number: int
+    ) -> None:
+        """Begin the `number`th attempt at an action.
+
+        Raises:
+            Refused: The stage was not entered, that attempt has ended, or it is not the
+                next one.
+        """
+        execution = owned(tx, attempt)
+        subject = f"{title(execution)} / {stage} / {action}"
+        if _one(tx, stage_runs, _stage(attempt, stage)) is None:
+            raise Refused(f"stage '{stage}' of {title(execution)} was not entered")
+        known = _one(tx, action_runs, _action(attempt, stage, action, number))
+        if known is not None and not Status(known.status).ended:
+            return
+        last = _last_attempt(tx, attempt, stage, action)
+        if number != last + 1:
+            raise Refused(f"{subject} had {last} attempts; {number} is not the next")
+        _add_action(tx, attempt, stage, action, number)
+        tx.audit(attempt.holder, "begin action", subject, attempt=number)
+
+    @writes
+    def end_action(
+        self,
+        tx: Transaction,
+        attempt: Attempt,
+        stage: str,
+        action: str,
+        number: int,
+        status: Status,
+        *,
+        error: str | None = None,
+        summary: str | None = None,
+        link: str | None = None,
+        artifacts: dict[str, ArtifactRef] = {},
+        variables: dict[str, str] = {},
+        reports: Sequence[Mapping[str, Any]] = (),
+        retryable: bool = True,
+    ) -> None:
+        """Record what an attempt at an action left; `WAITING` keeps it open.
+
+        Raises:
+            Refused: It has ended otherwise; names who decided, where somebody did.
+            ActionFailed: The output variables are larger than `MOST_VARIABLES`.
+        """
+        execution = owned(tx, attempt)
+        subject = f"{title(execution)} / {stage} / {action}"
+        _check_size(subject, variables)
+        where = _action(attempt, stage, action, number)
+        known = _one(tx, action_runs, where)
+        if known is None:
+            raise Refused(f"attempt {number} at {subject} was not begun")
+        if Status(known.status).ended:
+            if known.status == status:
+                return
+            raise Refused(f"{subject} has ended: {ended_by(tx, known)}")
+        values: dict[str, Any] = {
+            "status": status,
+            "ended": tx.now if status.ended else None,
+            "error": error,
+            "summary": summary,
+            "link": link,
+            "artifacts": {name: asdict(ref) for name, ref in artifacts.items()},
+            "variables": variables,
+            "reports": [dict(report) for report in reports],
+            "retryable": retryable,
+        }
+        tx.execute(update(action_runs).where(where).values(values))
+        tx.audit(
+            attempt.holder,
+            "end action",
+            subject,
+            attempt=number,
+            status=status,
+            error=error,
+            artifacts=values["artifacts"],
+        )
+
+    @writes
+    def end_stage(
+        self,
+        tx: Transaction,
+        attempt: Attempt,
+        stage: str,
+        status: Status,
+        reason: str | None = None,
+    ) -> None:
+        """Record how a stage ended; one that was never entered may be skipped so."""
+        execution = owned(tx, attempt)
+        where = _stage(attempt, stage)
+        ended = tx.now if status.ended else None
+        if _one(tx, stage_runs, where) is None:
+            _add_stage(tx, attempt, stage, status=status, ended=ended, reason=reason)
+        else:
+            values = {"status": status, "ended": ended, "reason": reason}
+            tx.execute(update(stage_runs).where(where).values(values))
+        subject = f"{title(execution)} / {stage}"
+        tx.audit(attempt.holder, "end stage", subject, status=status, reason=reason)
+
+    @writes
+    def end(
+        self,
+        tx: Transaction,
+        attempt: Attempt,
+        status: Status,
+        reason: str | None = None,
+    ) -> None:
+        """Record how the execution ended; the claim stays until it is left."""
+        execution = owned(tx, attempt)
+        _set(tx, attempt, status=status, ended=tx.now, reason=reason)
+        tx.audit(attempt.holder, "end", title(execution), status=status, reason=reason)
+
+    @writes
+    def set_status(self, tx: Transaction, attempt: Attempt, status: Status) -> None:
+        """Change the status of an execution that goes on.
+
+        Raises:
+            Refused: The execution has ended; `reopen` is what makes it go on.
+        """
+        execution = owned(tx, attempt)
+        if Status(execution.status).ended:
+            raise Refused(f"{title(execution)} has ended: {execution.status}")
+        if execution.status != status:
+            _set(tx, attempt, status=status)
+            tx.audit(attempt.holder, "set status", title(execution), status=status)
+
+    @writes
+    def note_revision(
+        self, tx: Transaction, attempt: Attempt, action: str, revision: str
+    ) -> None:
+        """Note what a source action resolved to; later attempts are pinned to it."""
+        execution = owned(tx, attempt)
+        _set(tx, attempt, revisions={**execution.revisions, action: revision})
+        subject = f"{title(execution)} / {action}"
+        tx.audit(attempt.holder, "note revision", subject, revision=revision)
+
+    @writes
+    def note_flow_run(self, tx: Transaction, attempt: Attempt, flow_run: str) -> None:
+        """Note the Prefect flow run that carries the execution on."""
+        execution = owned(tx, attempt)
+        _set(tx, attempt, flow_run=flow_run)
+        tx.audit(attempt.holder, "note flow run", title(execution), flow_run=flow_run)
+
+
+def ended_by(tx: Transaction, run: Row[Any]) -> str:
+    """How an action run ended, and by whose decision, if it was one."""
+    keys = ("execution_id", "stage", "action", "attempt")
+    found = tx.execute(
+        select(decisions).filter_by(**{key: getattr(run, key) for key in keys})
+    ).first()
+    if found is None:
+        return f"{run.status} at {run.ended:%Y-%m-%d %H:%M:%S} UTC"
+    done = "approved" if found.approved else "rejected"
+    return f"{done} by {found.decided_by} at {found.decided:%Y-%m-%d %H:%M:%S} UTC"
+
+
+def _check_size(subject: str, variables: dict[str, str]) -> None:
+    size = len(json.dumps(variables).encode())
+    if size > MOST_VARIABLES:
+        raise ActionFailed(
+            f"output variables of {subject} take {size:,} bytes;"
+            f" {MOST_VARIABLES:,} are the most",
+            hint="hand large data on as an artifact",
+        )
+
+
+def _stage(attempt: Attempt, stage: str) -> ColumnElement[bool]:
+    return and_(
+        stage_runs.c.execution_id == attempt.execution_id, stage_runs.c.stage == stage
+    )
+
+
+def _action(
+    attempt: Attempt, stage: str, action: str, number: int
+) -> ColumnElement[bool]:
+    return and_(
+        action_runs.c.execution_id == attempt.execution_id,
+        action_runs.c.stage == stage,
+        action_runs.c.action == action,
+        action_runs.c.attempt == number,
+    )
+
+
+def _one(tx: Transaction, table: Table, where: ColumnElement[bool]) -> Row[Any] | None:
+    return tx.execute(select(table).where(where)).one_or_none()
+
+
+def _set(tx: Transaction, attempt: Attempt, **values: object) -> None:
+    tx.execute(
+        update(executions)
+        .where(executions.c.id == attempt.execution_id)
+        .values(**values)
+    )
+
+
+def _add_stage(tx: Transaction, attempt: Attempt, stage: str, **values: object) -> None:
+    entered = select(func.count()).where(
+        stage_runs.c.execution_id == attempt.execution_id
+    )
+    tx.execute(
+        insert(stage_runs).values(
+            execution_id=attempt.execution_id,
+            stage=stage,
+            position=tx.execute(entered).scalar_one() + 1,
+            baseline={},
+            **values,
+        )
+    )
+
+
+def _last_attempt(tx: Transaction, attempt: Attempt, stage: str, action: str) -> int:
+    last = select(func.max(action_runs.c.attempt)).where(
+        action_runs.c.execution_id == attempt.execution_id,
+        action_runs.c.stage == stage,
+        action_runs.c.action == action,
+    )
+    return tx.execute(last).scalar() or 0
+
+
+def _add_action(
+    tx: Transaction, attempt: Attempt, stage: str, action: str, number: int
+) -> None:
+    tx.execute(
+        insert(action_runs).values(
+            execution_id=attempt.execution_id,
+            stage=stage,
+            action=action,
+            attempt=number,
+            status=Status.IN_PROGRESS,
+            started=tx.now,
+            artifacts={},
+            variables={},
+            reports=[],
+            retryable=True,
+        )
+    )

@@ -1,0 +1,161 @@
+"""What the ledger hands out, besides executions (`engine.state`)."""
+
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any, Literal
+
+from prefect_delivery.engine.state import ArtifactRef
+
+RolloutKind = Literal["forward", "rollback"]
+RolloutStatus = Literal["open", "committed", "rolled-back", "rollback-failed"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Attempt:
+    """A claim on an execution.
+
+    Attributes:
+        number: Fencing token: grows with every claim of the execution.
+        ttl: Seconds that a renewal lasts.
+        expires: When the claim may be taken over, unless it is renewed.
+    """
+
+    execution_id: str
+    number: int
+    holder: str
+    ttl: float
+    expires: datetime
+
+
+@dataclass(frozen=True, kw_only=True)
+class Owner:
+    """Who has claimed an execution.
+
+    Attributes:
+        expired: Whether the claim had run out when this was read.
+    """
+
+    holder: str
+    expires: datetime
+    expired: bool
+
+
+@dataclass(frozen=True, kw_only=True)
+class Lease:
+    """The right to change what `name` stands for, such as an environment.
+
+    Attributes:
+        token: Fencing token: grows with every taking, also after a release.
+        ttl: Seconds that a renewal lasts.
+        expires: When it may be taken over, unless it is renewed.
+    """
+
+    name: str
+    holder: str
+    token: int
+    ttl: float
+    expires: datetime
+
+
+@dataclass(frozen=True, kw_only=True)
+class Release:
+    """What an environment runs; never changes.
+
+    Attributes:
+        digest: SHA-256 over everything but the execution and the time.
+        execution_id: The execution that made it first; empty outside of pipelines.
+        number: That execution's number; 0 outside of pipelines.
+        revisions: What each source action resolved to, by action name.
+    """
+
+    digest: str
+    pipeline: str
+    execution_id: str
+    number: int
+    artifact: ArtifactRef
+    revisions: dict[str, str]
+    definition_digest: str
+    variables: dict[str, str]
+    created: datetime
+
+
+@dataclass(frozen=True, kw_only=True)
+class Step:
+    """One step of a rollout: what was intended, and what came of it.
+
+    Attributes:
+        seq: From 1, per rollout.
+        outcome: None while nobody has recorded one: the target must be asked.
+    """
+
+    seq: int
+    verb: str
+    detail: dict[str, Any]
+    intended: datetime
+    outcome: str | None = None
+    ended: datetime | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Rollout:
+    """One release going into one environment.
+
+    Attributes:
+        release: Digest of the release that goes in.
+        previous: Digest of the release that was current before; None for the first.
+    """
+
+    id: str
+    environment: str
+    release: str
+    previous: str | None
+    execution_id: str
+    kind: RolloutKind
+    status: RolloutStatus
+    opened: datetime
+    closed: datetime | None = None
+    reason: str | None = None
+    steps: tuple[Step, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class EnvironmentState:
+    """What the ledger knows of an environment.
+
+    Attributes:
+        current: Digest of the release that was committed last; None for none.
+        locked: Why nothing may be rolled out; None when it may.
+    """
+
+    name: str
+    kind: str
+    configuration: dict[str, Any] = field(default_factory=dict[str, Any])
+    current: str | None = None
+    locked: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Entry:
+    """One line of the audit log.
+
+    Attributes:
+        hash: SHA-256 over the previous entry's hash and this entry.
+    """
+
+    seq: int
+    at: datetime
+    actor: str
+    verb: str
+    subject: str
+    detail: dict[str, Any]
+    hash: str
+
+
+def later(now: datetime, ttl: float) -> datetime:
+    """When something of `ttl` seconds that begins `now` expires."""
+    return now + timedelta(seconds=ttl)
+
+
+def never(holder: str) -> bool:
+    """Nobody is known to be dead: claims and leases last until they expire."""
+    return False

@@ -1,0 +1,253 @@
+"""The tables of the ledger, as the newest migration leaves them."""
+
+from datetime import UTC, datetime
+
+from sqlalchemy import (
+    JSON,
+    BigInteger,
+    Boolean,
+    Column,
+    DateTime,
+    Dialect,
+    ForeignKey,
+    ForeignKeyConstraint,
+    Index,
+    Integer,
+    MetaData,
+    Table,
+    Text,
+    TypeDecorator,
+    UniqueConstraint,
+    text,
+)
+
+
+class Moment(TypeDecorator[datetime]):
+    """An instant: aware in Python, UTC in the database (SQLite keeps no zone)."""
+
+    impl = DateTime(timezone=True)
+    cache_ok = True
+
+    def process_bind_param(
+        self, value: datetime | None, dialect: Dialect
+    ) -> datetime | None:
+        return value.astimezone(UTC) if value else None
+
+    def process_result_value(
+        self, value: datetime | None, dialect: Dialect
+    ) -> datetime | None:
+        if value is None:
+            return None
+        aware = value if value.tzinfo else value.replace(tzinfo=UTC)
+        return aware.astimezone(UTC)
+
+
+class Words(TypeDecorator[str]):
+    """Text from anywhere: what a database cannot store (NUL, lone surrogates) shows."""
+
+    impl = Text
+    cache_ok = True
+
+    def process_bind_param(self, value: str | None, dialect: Dialect) -> str | None:
+        return None if value is None else storable(value)
+
+
+def storable(words: str) -> str:
+    """Text that every database stores and gives back unchanged."""
+    return words.encode(errors="backslashreplace").decode().replace("\0", r"\x00")
+
+
+metadata = MetaData()
+
+pipelines = Table(
+    "pipelines",
+    metadata,
+    Column("name", Words, primary_key=True),
+    Column("digest", Words, primary_key=True),
+    Column("snapshot", Words, nullable=False),
+    Column("first_seen", Moment, nullable=False),
+)
+
+executions = Table(
+    "executions",
+    metadata,
+    Column("id", Words, primary_key=True),
+    Column("pipeline", Words, nullable=False),
+    Column("number", Integer, nullable=False),
+    Column("definition_digest", Words, nullable=False),
+    Column("status", Words, nullable=False),
+    Column("started", Moment, nullable=False),
+    Column("ended", Moment),
+    Column("reason", Words),
+    Column("variables", JSON, nullable=False),
+    Column("revisions", JSON, nullable=False),
+    Column("trigger", Words, nullable=False),
+    Column("started_by", Words, nullable=False),
+    Column("only", JSON(none_as_null=True)),
+    Column("carried", JSON(none_as_null=True)),
+    Column("flow_run", Words),
+    Column("start_key", Words),
+    Column("stop_by", Words),
+    Column("stop_reason", Words),
+    Column("stop_abandon", Boolean),
+    Column("attempt", Integer, nullable=False),
+    Column("holder", Words),
+    Column("expires", Moment),
+    ForeignKeyConstraint(
+        ["pipeline", "definition_digest"], ["pipelines.name", "pipelines.digest"]
+    ),
+    UniqueConstraint("pipeline", "number", name="one_execution_per_number"),
+    UniqueConstraint("pipeline", "start_key", name="one_execution_per_key"),
+    Index("executions_by_start", "started"),
+    Index("open_executions", "ended"),
+)
+
+stage_runs = Table(
+    "stage_runs",
+    metadata,
+    Column("execution_id", Words, ForeignKey(executions.c.id), primary_key=True),
+    Column("stage", Words, primary_key=True),
+    Column("position", Integer, nullable=False),
+    Column("status", Words, nullable=False),
+    Column("started", Moment),
+    Column("ended", Moment),
+    Column("reason", Words),
+    Column("baseline", JSON, nullable=False),
+)
+
+action_runs = Table(
+    "action_runs",
+    metadata,
+    Column("execution_id", Words, primary_key=True),
+    Column("stage", Words, primary_key=True),
+    Column("action", Words, primary_key=True),
+    Column("attempt", Integer, primary_key=True, autoincrement=False),
+    Column("status", Words, nullable=False),
+    Column("started", Moment, nullable=False),
+    Column("ended", Moment),
+    Column("error", Words),
+    Column("summary", Words),
+    Column("link", Words),
+    Column("artifacts", JSON, nullable=False),
+    Column("variables", JSON, nullable=False),
+    Column("reports", JSON, nullable=False),
+    Column("retryable", Boolean, nullable=False),
+    ForeignKeyConstraint(
+        ["execution_id", "stage"], ["stage_runs.execution_id", "stage_runs.stage"]
+    ),
+)
+
+decisions = Table(
+    "decisions",
+    metadata,
+    Column("execution_id", Words, primary_key=True),
+    Column("stage", Words, primary_key=True),
+    Column("action", Words, primary_key=True),
+    Column("attempt", Integer, primary_key=True, autoincrement=False),
+    Column("decided_by", Words, nullable=False),
+    Column("approved", Boolean, nullable=False),
+    Column("comment", Words, nullable=False),
+    Column("decided", Moment, nullable=False),
+    ForeignKeyConstraint(
+        ["execution_id", "stage", "action", "attempt"],
+        [
+            "action_runs.execution_id",
+            "action_runs.stage",
+            "action_runs.action",
+            "action_runs.attempt",
+        ],
+    ),
+)
+
+external_ids = Table(
+    "external_ids",
+    metadata,
+    Column("key", Words, primary_key=True),
+    Column("external_id", Words, nullable=False),
+    Column("noted", Moment, nullable=False),
+)
+
+releases = Table(
+    "releases",
+    metadata,
+    Column("digest", Words, primary_key=True),
+    Column("pipeline", Words, nullable=False),
+    Column("execution_id", Words, nullable=False),
+    Column("number", Integer, nullable=False),
+    Column("artifact_digest", Words, nullable=False),
+    Column("artifact_size", BigInteger, nullable=False),
+    Column("revisions", JSON, nullable=False),
+    Column("definition_digest", Words, nullable=False),
+    Column("variables", JSON, nullable=False),
+    Column("created", Moment, nullable=False),
+)
+
+environments = Table(
+    "environments",
+    metadata,
+    Column("name", Words, primary_key=True),
+    Column("kind", Words, nullable=False),
+    Column("configuration", JSON, nullable=False),
+    Column("current", Words, ForeignKey(releases.c.digest)),
+    Column("locked", Words),
+    Column("registered", Moment, nullable=False),
+)
+
+leases = Table(
+    "leases",
+    metadata,
+    Column("name", Words, primary_key=True),
+    Column("token", Integer, nullable=False),
+    Column("holder", Words),
+    Column("expires", Moment),
+)
+
+rollouts = Table(
+    "rollouts",
+    metadata,
+    Column("id", Words, primary_key=True),
+    Column("position", Integer, nullable=False, unique=True),
+    Column("lease", Words, ForeignKey(leases.c.name), nullable=False),
+    Column("environment", Words, ForeignKey(environments.c.name), nullable=False),
+    Column("release", Words, ForeignKey(releases.c.digest), nullable=False),
+    Column("previous", Words, ForeignKey(releases.c.digest)),
+    Column("execution_id", Words, nullable=False),
+    Column("kind", Words, nullable=False),
+    Column("status", Words, nullable=False),
+    Column("reason", Words),
+    Column("opened", Moment, nullable=False),
+    Column("closed", Moment),
+    Index("rollouts_by_environment", "environment", "position"),
+    Index(
+        "one_open_rollout_per_environment",
+        "environment",
+        unique=True,
+        sqlite_where=text("status = 'open'"),
+        postgresql_where=text("status = 'open'"),
+    ),
+)
+
+steps = Table(
+    "steps",
+    metadata,
+    Column("rollout_id", Words, ForeignKey(rollouts.c.id), primary_key=True),
+    Column("seq", Integer, primary_key=True, autoincrement=False),
+    Column("verb", Words, nullable=False),
+    Column("detail", JSON, nullable=False),
+    Column("intended", Moment, nullable=False),
+    Column("outcome", Words),
+    Column("ended", Moment),
+)
+
+audit = Table(
+    "audit",
+    metadata,
+    Column("seq", Integer, primary_key=True, autoincrement=False),
+    Column("at", Moment, nullable=False),
+    Column("actor", Words, nullable=False),
+    Column("verb", Words, nullable=False),
+    Column("subject", Words, nullable=False),
+    Column("detail", Words, nullable=False),
+    Column("previous", Words, nullable=False),
+    Column("hash", Words, nullable=False, unique=True),
+)

@@ -1,0 +1,162 @@
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Protocol
+from uuid import uuid4
+
+import pytest
+from sqlalchemy import Connection, Engine, create_engine, event, text
+
+from prefect_delivery.definition.models import Pipeline
+from prefect_delivery.errors import LedgerError
+from prefect_delivery.ledger import Ledger
+
+UNIT_TESTS = Path(__file__).parents[2] / "unit" / "ledger"
+
+
+class Server(Protocol):
+    """See conftest.py."""
+
+    @property
+    def url(self) -> str: ...
+    def start(self) -> None: ...
+    def stop(self) -> None: ...
+
+
+@pytest.fixture
+def url(postgresql: Server) -> Iterator[str]:
+    """A ledger's URL in a schema of its own."""
+    schema = f"ledger_{uuid4().hex}"
+    server = create_engine(postgresql.url)
+    with server.begin() as connection:
+        connection.execute(text(f"CREATE SCHEMA {schema}"))
+    url = f"{postgresql.url}&options=-csearch_path%3D{schema}"
+    # Made here, since some tests have less patience than the making needs.
+    Ledger(url).close()
+    yield url
+    server.dispose()
+
+
+@pytest.fixture
+def shop() -> Pipeline:
+    stages = {"Source": {"actions": {"app": {"uses": "source/git"}}}}
+    return Pipeline.model_validate({"pipeline": "shop", "stages": stages})
+
+
+def test_the_ledger_keeps_its_promises_over_postgresql(postgresql: Server) -> None:
+    without_database = ["test_holder.py", "test_ledger_machine.py"]
+
+    suite = subprocess.run(
+        [
+            sys.executable,
+            "-m",
+            "pytest",
+            str(UNIT_TESTS),
+            "-q",
+            "-p",
+            "no:cacheprovider",
+            *(f"--ignore={UNIT_TESTS / name}" for name in without_database),
+        ],
+        check=False,
+        env=os.environ | {"LEDGER_TEST_SERVER": postgresql.url},
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+
+    assert suite.returncode == 0, suite.stdout
+
+
+def test_a_server_that_restarts_is_waited_for(
+    postgresql: Server, url: str, shop: Pipeline
+) -> None:
+    with Ledger(url) as ledger, ThreadPoolExecutor() as threads:
+        ledger.executions.start(shop, variables={}, started_by="ann")
+        postgresql.stop()
+        written = threads.submit(
+            ledger.executions.start, shop, variables={}, started_by="bob"
+        )
+        read = threads.submit(ledger.executions.find, "shop", 1)
+        postgresql.start()
+
+        assert written.result().number == 2
+        assert read.result().number == 1
+
+
+def test_what_was_committed_before_the_answer_got_lost_is_not_done_twice(
+    url: str, shop: Pipeline
+) -> None:
+    with Ledger(url) as ledger:
+        ledger.executions.start(shop, variables={}, started_by="ann")
+        _lose_the_answer_to_the_next_commit(ledger._database.engine)
+
+        execution = ledger.executions.start(shop, variables={}, started_by="bob")
+
+        assert execution.number == 2
+        assert len(ledger.executions.list()) == 2
+        assert len(ledger.audit.entries()) == 2
+
+
+def _lose_the_answer_to_the_next_commit(engine: Engine) -> None:
+    def commit_and_break(connection: Connection) -> None:
+        event.remove(engine, "commit", commit_and_break)
+        connection.exec_driver_sql("COMMIT")
+        connection.exec_driver_sql("SELECT pg_terminate_backend(pg_backend_pid())")
+
+    event.listen(engine, "commit", commit_and_break)
+
+
+def test_a_server_that_never_was_there_is_reported_at_once(tmp_path: Path) -> None:
+    with pytest.raises(LedgerError, match="cannot be reached"):
+        Ledger(f"postgresql+psycopg://delivery@/postgres?host={tmp_path}")
+
+
+def test_a_server_that_stays_away_is_reported(
+    postgresql: Server, url: str, shop: Pipeline
+) -> None:
+    with Ledger(url, patience=1) as ledger:
+        ledger.executions.start(shop, variables={}, started_by="ann")
+        postgresql.stop()
+
+        try:
+            with pytest.raises(LedgerError, match="cannot be reached"):
+                ledger.executions.start(shop, variables={}, started_by="bob")
+        finally:
+            postgresql.start()
+
+        assert len(ledger.executions.list()) == 1
+
+
+def test_a_writer_that_waits_too_long_is_told(url: str, shop: Pipeline) -> None:
+    with Ledger(url) as writer, Ledger(url, patience=1) as other:
+
+        def interrupted(_: object) -> None:
+            with pytest.raises(LedgerError, match="is locked by another process"):
+                other.leases.take("production", holder="bob", ttl=30)
+
+        writer._database.write(interrupted)
+
+
+def test_a_frozen_writer_loses_its_lock(url: str) -> None:
+    with Ledger(url, patience=1) as frozen, Ledger(url) as other:
+
+        def sleep(_: object) -> None:
+            # Waits for the lock until the server has ended the frozen session.
+            other.leases.take("production", holder="bob", ttl=30)
+
+        with pytest.raises(LedgerError):
+            frozen._database.write(sleep)
+
+        assert [lease.holder for lease in other.leases.held()] == ["bob"]
+
+
+def test_leases_go_by_the_clock_of_the_server(url: str) -> None:
+    with Ledger(url) as ledger:
+        lease = ledger.leases.take("production", holder="ann", ttl=60)
+
+        [entry] = ledger.audit.entries()
+        assert (lease.expires - entry.at).total_seconds() == 60
+        assert abs(entry.at - datetime.now(UTC)).total_seconds() < 3600

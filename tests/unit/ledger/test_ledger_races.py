@@ -1,0 +1,111 @@
+"""Several real processes at one ledger."""
+
+import signal
+import subprocess
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+from prefect_delivery.definition.models import Pipeline
+from prefect_delivery.holder import is_dead, this_holder
+from prefect_delivery.ledger import Ledger
+
+RACER = Path(__file__).with_name("racer.py")
+Race = Callable[[str, int], list[list[str]]]
+
+
+@pytest.fixture
+def race(ledger_url: str, python: list[str]) -> Race:
+    """Let so many processes do one thing at the same time; gives what each printed."""
+
+    def run(act: str, count: int) -> list[list[str]]:
+        racers = [
+            subprocess.Popen(
+                [*python, str(RACER), ledger_url, act],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                text=True,
+            )
+            for _ in range(count)
+        ]
+        for racer in racers:
+            assert racer.stdout and racer.stdout.readline() == "ready\n"
+        for racer in racers:
+            assert racer.stdin
+            racer.stdin.write("go\n")
+            racer.stdin.flush()
+        printed = [racer.communicate()[0].split() for racer in racers]
+        expected = -signal.SIGKILL if act in {"kill", "die-creating"} else 0
+        assert [racer.returncode for racer in racers] == [expected] * count
+        return printed
+
+    return run
+
+
+def test_a_ledger_is_made_once(race: Race, ledger_url: str) -> None:
+    assert race("create", 4) == [["0"]] * 4
+
+    with Ledger(ledger_url) as ledger:
+        assert ledger.executions.list() == []
+
+
+def test_a_ledger_whose_making_was_killed_half_way_is_made_by_the_next(
+    race: Race, ledger_url: str
+) -> None:
+    race("die-creating", 1)
+
+    with Ledger(ledger_url) as ledger:
+        assert ledger.executions.list() == []
+
+
+def test_executions_started_at_once_are_numbered_without_gap_or_double(
+    ledger: Ledger, race: Race
+) -> None:
+    printed = race("start", 4)
+
+    numbers = sorted(int(number) for racer in printed for number in racer)
+    assert numbers == list(range(1, 21))
+    ledger.audit.verify()
+
+
+def test_threads_share_a_ledger(ledger: Ledger, shop: Pipeline) -> None:
+    def start(name: str) -> int:
+        return ledger.executions.start(shop, variables={}, started_by=name).number
+
+    with ThreadPoolExecutor(20) as threads:
+        numbers = list(threads.map(start, map(str, range(40))))
+
+    assert sorted(numbers) == list(range(1, 41))
+    ledger.audit.verify()
+
+
+def test_one_of_many_takes_a_lease(ledger: Ledger, race: Race) -> None:
+    printed = race("take", 4)
+
+    assert sorted(printed) == [["1"], ["refused"], ["refused"], ["refused"]]
+    ledger.audit.verify()
+
+
+def test_a_process_killed_while_it_writes_leaves_nothing_behind(
+    ledger: Ledger, shop: Pipeline, race: Race
+) -> None:
+    race("kill", 2)
+
+    assert ledger.leases.held() == []
+    assert ledger.audit.entries() == []
+    lease = ledger.leases.take("production", holder="next", ttl=30)
+    assert lease.token == 1
+    ledger.audit.verify()
+
+
+def test_the_lease_of_a_killed_process_is_taken_over_at_once(
+    ledger: Ledger, race: Race
+) -> None:
+    race("take", 1)
+    [left] = ledger.leases.held()
+
+    lease = ledger.leases.take("production", holder=this_holder(), ttl=30, dead=is_dead)
+
+    assert (left.token, lease.token) == (1, 2)
