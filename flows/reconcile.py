@@ -8,7 +8,8 @@ from prefect import flow
 
 from prefect_delivery.actions import run_logger
 from prefect_delivery.blocks.environment import find_environment
-from prefect_delivery.errors import DeliveryError, Refused
+from prefect_delivery.containers import remove_orphans
+from prefect_delivery.errors import ActionFailed, DeliveryError, Refused
 from prefect_delivery.flows.loop import LEASE, close
 from prefect_delivery.holder import is_dead, this_holder
 from prefect_delivery.ledger import Ledger
@@ -33,6 +34,7 @@ def set_right(ledger: Ledger, say: Say) -> None:
     _finish_rollouts(ledger, say)
     _close_executions(ledger, say)
     _remove_workspaces(say)
+    _remove_containers(say)
 
 
 def _finish_rollouts(ledger: Ledger, say: Say) -> None:
@@ -71,6 +73,18 @@ def _remove_workspaces(say: Say) -> None:
         if _has_lost_its_owner(folder):
             shutil.rmtree(folder)
             say(f"removed workspace {folder.name}")
+
+
+def _remove_containers(say: Say) -> None:
+    if not Path("/var/run/docker.sock").exists():
+        return
+    try:
+        removed = remove_orphans(lambda _: True)
+    except ActionFailed as unreachable:
+        say(f"containers were not looked at: {unreachable.message}")
+        return
+    for key in removed:
+        say(f"removed the container of {key}")
 
 
 def _has_lost_its_owner(folder: Path) -> bool:

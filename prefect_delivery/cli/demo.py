@@ -18,7 +18,8 @@ def demo(*, local: Flag = False, stop: Flag = False) -> int:
     A small real repository, its pipeline, a running service: a first release, a second
     one under load, and a bad third commit that is rolled back by itself.
 
-    Examples:
+    For example:
+
         deliver demo
         deliver demo --local    # without a Prefect server
         deliver demo --stop     # end the service it left running, and its server

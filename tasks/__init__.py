@@ -1,0 +1,1 @@
+"""Tasks: the actions of a pipeline, a module a provider."""

@@ -1,0 +1,143 @@
+"""Deploy into an environment, and take it back when something later fails."""
+
+from prefect.runtime import flow_run
+from prefect.transactions import Transaction, get_transaction
+
+from prefect_delivery.actions import (
+    ActionFailed,
+    Artifact,
+    Job,
+    Outputs,
+    action,
+    run_logger,
+)
+from prefect_delivery.blocks import Environment, find_environment
+from prefect_delivery.engine.state import ArtifactRef
+from prefect_delivery.errors import RolloutFailed
+from prefect_delivery.ledger import Ledger, Release, RolloutKind
+from prefect_delivery.rollout import roll_out, title
+
+_NOTE = "prefect_delivery.rollout"
+
+
+@action(
+    "deploy/environment",
+    variables={
+        "release": "digest of the release that serves now",
+        "previous": "digest of the release that served before; empty for the first",
+        "url": "where people reach the environment; empty where that is unknown",
+    },
+)
+def deploy(
+    artifact: Artifact,
+    environment: str | Environment,
+    *,
+    variables: dict[str, str] = {},
+    job: Job = Job(),
+) -> Outputs:
+    """Make a release of `artifact` what an environment runs.
+
+    The release goes in step by step, as the environment's strategy says; when a step
+    fails, the release before it serves again. Called in a flow under
+    `with transaction():`, a later failure takes the release back as well.
+
+    Args:
+        artifact: The files of the release.
+        environment: Name of a saved environment block, or of an environment of the
+            definition.
+        variables: Facts that belong to the release, for hooks and for people.
+
+    Raises:
+        ActionFailed: The rollout failed; names the release that serves now.
+        Refused: Somebody else is changing the environment, or it is locked.
+        LeaseLost: Somebody else has taken the environment over.
+    """
+    target = _target(environment, job)
+    name = environment if isinstance(environment, str) else target.name
+    with Ledger.open() as ledger:
+        release, kind = _release(ledger, artifact, variables, job)
+        try:
+            rollout = roll_out(
+                ledger,
+                target,
+                name,
+                release,
+                execution_id=job.execution,
+                log=job.log,
+                kind=kind,
+                cancelled=job.cancelled,
+            )
+        except RolloutFailed as failure:
+            raise ActionFailed(failure.message, hint=failure.hint) from failure
+    if transaction := get_transaction():
+        transaction.set(_NOTE, {"id": rollout.id, "target": target})
+    return Outputs(
+        variables={
+            "release": release.digest,
+            "previous": rollout.previous or "",
+            "url": target.address or "",
+        },
+        summary=f"{name} runs {title(release)}",
+        link=target.address,
+    )
+
+
+@deploy.on_rollback
+def take_back(transaction: Transaction) -> None:
+    """Bring the release before back, since something later in the transaction failed."""
+    note = transaction.get(_NOTE, None)
+    if note is None:
+        return
+    log = run_logger().info
+    with Ledger.open() as ledger:
+        rollout = ledger.rollouts.get(note["id"])
+        current = ledger.releases.current(rollout.environment)
+        if rollout.previous == rollout.release:
+            log("%s ran this release before", rollout.environment)
+        elif current is None or current.digest != rollout.release:
+            log("%s runs something newer by now", rollout.environment)
+        elif rollout.previous is None:
+            log("%s keeps its first release", rollout.environment)
+        else:
+            roll_out(
+                ledger,
+                note["target"],
+                rollout.environment,
+                ledger.releases.get(rollout.previous),
+                execution_id=rollout.execution_id,
+                log=log,
+                kind="rollback",
+            )
+
+
+def _target(environment: str | Environment, job: Job) -> Environment:
+    if isinstance(environment, str):
+        return find_environment(environment, job.environments)
+    return environment
+
+
+def _release(
+    ledger: Ledger, artifact: Artifact, variables: dict[str, str], job: Job
+) -> tuple[Release, RolloutKind]:
+    """The release, and which way it goes; a rollback is an execution of its own."""
+    content = ArtifactRef(digest=artifact.digest, size=artifact.size)
+    if not job.execution:
+        release = ledger.releases.create(
+            pipeline=flow_run.flow_name or "",
+            execution_id="",
+            artifact=content,
+            revisions={},
+            definition_digest="",
+            variables=variables,
+        )
+        return release, "forward"
+    execution = ledger.executions.get(job.execution)
+    release = ledger.releases.create(
+        pipeline=execution.pipeline,
+        execution_id=execution.id,
+        artifact=content,
+        revisions=execution.revisions,
+        definition_digest=execution.definition.digest,
+        variables={**execution.variables, **variables},
+    )
+    return release, "rollback" if execution.trigger == "rollback" else "forward"
