@@ -12,9 +12,9 @@ from prefect.transactions import transaction
 
 from prefect_delivery.blocks import HostEnvironment
 from prefect_delivery.tasks.build.commands import run_commands
+from prefect_delivery.tasks.deploy.environment import deploy
 from prefect_delivery.tasks.source.git import checkout
 from prefect_delivery.tasks.test.commands import run_tests
-from prefect_delivery.tasks.deploy.environment import deploy
 
 
 @task

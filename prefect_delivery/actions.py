@@ -33,6 +33,7 @@ __all__ = [
     "ACTION",
     "VARIABLES",
     "ActionFailed",
+    "Address",
     "Artifact",
     "Job",
     "Megabytes",
@@ -55,6 +56,8 @@ VARIABLES = "delivery_variables"
 Minutes = Annotated[float, Field(gt=0, le=86_400)]
 Seconds = Annotated[float, Field(gt=0)]
 Megabytes = Annotated[int, Field(gt=0)]
+Address = Annotated[str, Field(json_schema_extra={"format": "address"})]
+"""A URL, or a path when it starts with a dot; a definition's is relative to its file."""
 ShellLine = Annotated[str, Field(json_schema_extra={"x-no-variables": True})]
 """A line for a shell. `#{...}` is refused in it: values reach a shell by environment."""
 Patterns = dict[str, list[str]]

@@ -6,6 +6,7 @@ from cyclopts import Parameter
 
 from prefect_delivery.cli.codes import OK
 from prefect_delivery.cli.drive import UseServer, show_execution
+from prefect_delivery.cli.looking import history
 from prefect_delivery.cli.terminal import write
 from prefect_delivery.ledger import Ledger
 
@@ -41,6 +42,7 @@ def demo(*, local: Flag = False, stop: Flag = False) -> int:
             write,
         )
         played.play()
+    history("demo", limit=3)
     _what_next(played.shop, server.url)
     return OK
 
@@ -56,9 +58,8 @@ def _stop() -> int:
 
 
 def _what_next(shop: object, url: str | None) -> None:
-    write("\nLook at it:")
-    write("  deliver history demo")
-    write("  deliver logs demo 3 --failed")
+    write("Look at it:")
+    write("  deliver logs demo --failed")
     write("  deliver releases production")
     if url:
         write(f"  {url.removesuffix('/api')}/runs    (Prefect: runs, logs, stage page)")

@@ -80,8 +80,8 @@ class UseServer:
         self._settings = ExitStack()
 
     def __enter__(self) -> Self:
-        # Prefect writes to the terminal too; its log pages keep all of it.
-        os.environ.setdefault("PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL", "ERROR")
+        # Prefect tells the terminal of each failure with a traceback; its pages keep it.
+        os.environ.setdefault("PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL", "CRITICAL")
         if not self._local:
             self._connect()
         return self

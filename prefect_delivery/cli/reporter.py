@@ -58,7 +58,7 @@ class PlainReporter:
     def changed(self, execution: Execution) -> None:
         with self._lock:
             if not self._titled:
-                write(f"{execution.title}  {execution.id}")
+                write(execution.title)
                 self._titled = True
             for line in changes(self._seen, execution, datetime.now(UTC)):
                 write(line)

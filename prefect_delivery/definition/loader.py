@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from prefect_delivery.definition.anchor import anchored
 from prefect_delivery.definition.catalogue import Catalogue
 from prefect_delivery.definition.configuration import look_up, uses_in, uses_of
 from prefect_delivery.definition.document import MAX_BYTES
@@ -25,7 +26,7 @@ def load(
         catalogue: Known actions; by default those that are installed.
 
     Returns:
-        The pipeline in normal form.
+        The pipeline in normal form; relative paths of a file start at its folder.
 
     Raises:
         DefinitionError: With everything that is wrong, each at its place.
@@ -45,6 +46,8 @@ def load(
     findings += [*found.findings, *check(pipeline, found.specs, catalogue)]
     if findings:
         raise document.error(findings)
+    if isinstance(source, Path):
+        return anchored(pipeline, found.specs, catalogue, source.resolve().parent)
     return pipeline
 
 

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from prefect_delivery import control
 from prefect_delivery.blocks.host import HostEnvironment
+from prefect_delivery.blocks.host_service import is_free
 from prefect_delivery.demo.visitors import Visitors
 from prefect_delivery.engine.state import Execution, Status
 from prefect_delivery.errors import ActionFailed
@@ -20,9 +21,11 @@ from prefect_delivery.settings import settings
 Drive = Callable[[Execution], Execution]
 Say = Callable[[str], None]
 
-WELCOME = 'f"welcome {visitor}"'
-BROKEN = 'f"welcome {visitor} to {SHOP}"'
-"""A name that nobody defined: no test asks for it, each visitor meets it."""
+PORT = 8100
+"""Port in the shop's definition; the next free one is taken."""
+HELLO, WELCOME = 'f"hello {visitor}"', 'f"welcome {visitor}"'
+SAFE, UNSAFE = 'os.environ.get("VISITOR", "you")', 'os.environ["VISITOR"]'
+"""Nobody sets VISITOR: no test asks for it, every visitor meets it."""
 
 
 @dataclass
@@ -57,13 +60,14 @@ class Demo:
         environment = self._environment(first)
         with self._visitors(environment) as visitors:
             self.say("\n2. A second commit, released while people use the service.")
-            self._commit("say welcome instead", 'f"hello {visitor}"', WELCOME)
+            self._commit("say welcome instead", "greeting.py", HELLO, WELCOME)
             _expect(self._deliver(), Status.SUCCEEDED)
             second = environment.observe()
             self.say("\n3. A third commit that its tests let through, and that is bad.")
-            self._commit("name the shop", WELCOME, BROKEN)
-            _expect(self._deliver(), Status.FAILED)
-        self._conclude(environment, visitors, second)
+            self._commit("greet the visitor set", "server.py", SAFE, UNSAFE)
+            third = self._deliver()
+            _expect(third, Status.FAILED)
+        self._conclude(environment, visitors, second, third)
 
     def _create(self) -> None:
         """Make the repository anew; an environment that an earlier demo left is ended."""
@@ -71,19 +75,17 @@ class Demo:
         shutil.rmtree(self.folder, ignore_errors=True)
         self.shop.mkdir(parents=True)
         for source in files(__name__).joinpath("shop").iterdir():
-            text = source.read_text() if source.is_file() else ""
             if source.is_file():
-                (self.shop / source.name).write_text(
-                    text.replace("../site", _site(self))
-                )
+                text = source.read_text().replace(str(PORT), str(_free_port()))
+                (self.shop / source.name).write_text(text)
         self._git("init", "-q", "-b", "main")
         self._git("config", "user.name", "Demo")
         self._git("config", "user.email", "demo@shop.example")
         self._git("add", ".")
         self._git("commit", "-qm", "a shop that says hello")
 
-    def _commit(self, message: str, old: str, new: str) -> None:
-        source = self.shop / "greeting.py"
+    def _commit(self, message: str, file: str, old: str, new: str) -> None:
+        source = self.shop / file
         source.write_text(source.read_text().replace(old, new))
         self._git("commit", "-qam", message)
 
@@ -110,14 +112,22 @@ class Demo:
         return Visitors(f"{environment.address}/")
 
     def _conclude(
-        self, environment: HostEnvironment, visitors: Visitors, second: str | None
+        self,
+        environment: HostEnvironment,
+        visitors: Visitors,
+        second: str | None,
+        third: Execution,
     ) -> None:
         current = self.ledger.releases.current("production")
         serving = environment.observe()
         if not current or serving != second or current.digest != serving:
             raise ActionFailed(f"{serving} serves, not the second release {second}")
+        if "Production" not in third.stages:
+            raise ActionFailed(
+                f"the bad commit did not reach production: {third.reason}"
+            )
         self.say(
-            f"\nThe second release serves at {environment.address}: "
+            f"\nThe bad one was rolled back. The second release serves at {environment.address}: "
             f"{visitors.answered} requests while all this went on, "
             f"{visitors.failed} failed."
         )
@@ -125,8 +135,8 @@ class Demo:
             raise ActionFailed(f"{visitors.failed} requests failed: {visitors.last}")
 
 
-def _site(demo: Demo) -> str:
-    return str(demo.folder / "site")
+def _free_port() -> int:
+    return next(port for port in range(PORT, PORT + 100) if is_free(port))
 
 
 def _expect(execution: Execution, status: Status) -> None:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 
 from prefect_delivery.errors import (
     ActionFailed,
+    DeliveryError,
     LeaseLost,
     LedgerError,
     RolloutFailed,
@@ -95,7 +96,8 @@ class Run:
             raise
         except Exception as error:
             self.undo(_said(error))
-            raise self._failed(_said(error)) from error
+            hint = error.hint if isinstance(error, DeliveryError) else None
+            raise self._failed(_said(error), hint=hint) from error
         except BaseException as error:
             self.undo(type(error).__name__)
             raise
@@ -192,7 +194,8 @@ def title(release: Release | None) -> str:
 
 
 def _said(error: BaseException) -> str:
-    return str(error) or type(error).__name__
+    said = error.message if isinstance(error, DeliveryError) else str(error)
+    return said or type(error).__name__
 
 
 def _is_hook(step: PlannedStep) -> bool:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from prefect_delivery.actions import Artifact, Job, Minutes, Outputs, action
+from prefect_delivery.actions import Address, Artifact, Job, Minutes, Outputs, action
 from prefect_delivery.errors import ActionFailed
 from prefect_delivery.tasks.source.access import Access
 from prefect_delivery.tasks.source.remote import Remote
@@ -37,7 +37,7 @@ _FORMAT = "%H%x00%an <%ae>%x00%aI%x00%cI%x00%B%x00"
     },
 )
 def checkout(
-    url: str,
+    url: Address,
     *,
     branch: str | None = None,
     tag: str | None = None,
@@ -58,7 +58,8 @@ def checkout(
 
     Args:
         url: An https, http or ssh URL, `user@host:path`, or a folder of this machine,
-            of which only what is committed counts.
+            of which only what is committed counts. One that starts with a dot is
+            relative to the definition's file.
         branch: Without branch, tag and commit, the remote's default branch.
         tag: Lightweight or annotated.
         commit: Its digits, also of another branch than `branch`. With fewer than all 40
