@@ -26,7 +26,7 @@ def run_commands(
     outputs: Patterns = {},
     timeout: Minutes = 60,
     memory: Megabytes | None = None,
-    job: Job = Job(),  # noqa: B008 - one that belongs to no pipeline
+    job: Job = Job(),
 ) -> Outputs:
     """Run shell commands on a private copy of `source`.
 
