@@ -20,7 +20,7 @@ from prefect_delivery.tasks.test.commands import run_tests
 @task
 def read_front_page(root: Path) -> str:
     """The page that visitors see now; fails when it lacks its title."""
-    page = (root / "current/site/index.html").read_text()
+    page = (root / "current/index.html").read_text()
     if "<h1>Index</h1>" not in page:
         raise ValueError("the front page has no title")
     return page
@@ -30,9 +30,9 @@ def read_front_page(root: Path) -> str:
 def deliver_site(url: str, root: Path) -> str:
     """Build, check and release the site at `url` into `root`; return the front page."""
     source = checkout(url).artifacts["source"]
-    built = run_commands(source, ["python3 build.py"], outputs={"site": ["site/**"]})
+    built = run_commands(source, ["python3 build.py"], outputs={"site": ["site/"]})
     site = built.artifacts["site"]
-    check = 'python3 check_links.py "$ARTIFACT_SITE/site"'
+    check = 'python3 check_links.py "$ARTIFACT_SITE"'
     run_tests(source, [check], junit=["links.xml"], extra={"site": site})
     with transaction():
         deploy(site, HostEnvironment(root=root))

@@ -73,9 +73,7 @@ class Engine:
         name: str,
         done: Callable[[Result], None],
     ) -> None:
-        future = task.with_options(task_run_name=name.replace("{", "(")).submit(
-            **arguments
-        )
+        future = task.with_options(task_run_name=name).submit(**arguments)
         self._futures.append(future)
         future.add_done_callback(lambda ended: done(_task_result(ended)))
 

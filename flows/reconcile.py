@@ -7,6 +7,7 @@ from pathlib import Path
 from prefect import flow
 
 from prefect_delivery.actions import run_logger
+from prefect_delivery.artifacts import ArtifactStore
 from prefect_delivery.blocks.environment import find_environment
 from prefect_delivery.containers import remove_orphans
 from prefect_delivery.errors import ActionFailed, DeliveryError, Refused
@@ -30,19 +31,23 @@ def reconcile() -> list[str]:
 
 
 def set_right(ledger: Ledger, say: Say) -> None:
-    """Finish or undo rollouts, close executions, remove workspaces without an owner."""
+    """Finish or undo rollouts, close executions, remove what has lost its owner."""
     _finish_rollouts(ledger, say)
     _close_executions(ledger, say)
     _remove_workspaces(say)
     _remove_containers(say)
+    _collect_artifacts(ledger, say)
 
 
 def _finish_rollouts(ledger: Ledger, say: Say) -> None:
     for rollout in ledger.rollouts.unfinished():
         name = rollout.environment
         try:
-            execution = ledger.executions.get(rollout.execution_id)
-            target = find_environment(name, execution.definition.environments)
+            # As it was when the rollout began: whoever edits it meanwhile, what was
+            # begun is ended where it was begun.
+            state = ledger.environments.get(name)
+            known = {**state.configuration, "kind": state.kind}
+            target = find_environment(name, {name: known})
             if done := recover(ledger, target, name, say):
                 say(f"{name}: {done}")
         except DeliveryError as error:
@@ -85,6 +90,15 @@ def _remove_containers(say: Say) -> None:
         return
     for key in removed:
         say(f"removed the container of {key}")
+
+
+def _collect_artifacts(ledger: Ledger, say: Say) -> None:
+    """Remove artifacts that are old and that neither a rollback nor a retry needs."""
+    chosen = settings()
+    store = ArtifactStore(chosen.artifacts)
+    grace = chosen.keep_artifacts_days * 86_400
+    if freed := store.collect(ledger.releases.pinned(), grace=grace):
+        say(f"removed old artifacts: {freed / 1e6:.1f} MB")
 
 
 def _has_lost_its_owner(folder: Path) -> bool:

@@ -18,6 +18,8 @@ class Settings(BaseSettings):
         home: Folder for everything below; created when missing.
         ledger_url: SQLAlchemy URL of the ledger; SQLite under `home` by default.
         artifact_store: Folder of the artifact store.
+        keep_artifacts_days: Days until an artifact may be removed that neither a
+            rollback nor a retry of a latest execution needs.
     """
 
     model_config = SettingsConfigDict(env_prefix="PREFECT_DELIVERY_")
@@ -25,6 +27,7 @@ class Settings(BaseSettings):
     home: Path = _default_home()
     ledger_url: str | None = None
     artifact_store: Path | None = None
+    keep_artifacts_days: float = 30
 
     @property
     def ledger(self) -> str:

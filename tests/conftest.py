@@ -2,8 +2,12 @@
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
+
+if TYPE_CHECKING:
+    from git_http import GitServer
 
 
 @pytest.fixture
@@ -21,3 +25,14 @@ def prefect_server() -> Iterator[None]:
 
     with prefect_test_harness(server_startup_timeout=120):
         yield
+
+
+@pytest.fixture(scope="session")
+def git_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator["GitServer"]:
+    """A git server on this machine."""
+    from git_http import MISSING, GitServer
+
+    if MISSING:
+        pytest.skip(f"not installed: {', '.join(MISSING)}")
+    with GitServer(tmp_path_factory.mktemp("git") / "server") as server:
+        yield server

@@ -84,7 +84,11 @@ def _other(definition: Pipeline, file: Path, against: str) -> Pipeline:
         return Ledger.open().executions.find(definition.pipeline).definition
     if Path(against).is_file():
         return load_file(Path(against))
-    return load(_at_revision(file, against), file=f"{against}:{file}")
+    return load(
+        _at_revision(file, against),
+        file=f"{against}:{file}",
+        folder=file.resolve().parent,
+    )
 
 
 def _at_revision(file: Path, revision: str) -> str:

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Any
 
 from prefect_delivery.cli.terminal import one_line
@@ -188,7 +189,7 @@ def _does(action: Action) -> str:
         case ["source", _]:
             wanted = action.with_.get("commit") or action.with_.get("tag")
             what = wanted or action.with_.get("branch") or "default branch"
-            return f"{action.with_.get('url', '')} {what}"
+            return f"{_near(str(action.with_.get('url', '')))} {what}"
         case ["deploy", _]:
             return f"{_inputs(action)} into {action.with_.get('environment', '')}"
         case ["approval", _]:
@@ -219,3 +220,11 @@ def _action_lines(stage: PlannedStage) -> Iterator[str]:
             f"     {action.name:<{widest}}  {action.uses:<{uses}}  "
             f"{one_line(action.does)}{beside}"
         ).rstrip()
+
+
+def _near(address: str) -> str:
+    """A folder of this machine as seen from where we are."""
+    path = Path(address)
+    if path.is_absolute() and path.is_relative_to(Path.cwd()):
+        return str(path.relative_to(Path.cwd()))
+    return address

@@ -15,7 +15,11 @@ from prefect_delivery.errors import DefinitionError, Problem
 
 
 def load(
-    source: Path | str, *, file: str | None = None, catalogue: Catalogue | None = None
+    source: Path | str,
+    *,
+    file: str | None = None,
+    folder: Path | None = None,
+    catalogue: Catalogue | None = None,
 ) -> Pipeline:
     """Read a pipeline definition.
 
@@ -23,16 +27,19 @@ def load(
         source: The definition's text, or the path of its file. Text is never taken for
             a path.
         file: Name of the file for messages.
+        folder: Where relative paths start; the file's own by default, and nowhere (they
+            stay as they are) for text.
         catalogue: Known actions; by default those that are installed.
 
     Returns:
-        The pipeline in normal form; relative paths of a file start at its folder.
+        The pipeline in normal form.
 
     Raises:
         DefinitionError: With everything that is wrong, each at its place.
     """
     if isinstance(source, Path):
         text, file = _text_of(source), file or str(source)
+        folder = folder or source.resolve().parent
     else:
         text, file = source, file or "<definition>"
     document = read(text, file)
@@ -46,9 +53,7 @@ def load(
     findings += [*found.findings, *check(pipeline, found.specs, catalogue)]
     if findings:
         raise document.error(findings)
-    if isinstance(source, Path):
-        return anchored(pipeline, found.specs, catalogue, source.resolve().parent)
-    return pipeline
+    return anchored(pipeline, found.specs, catalogue, folder) if folder else pipeline
 
 
 def load_file(path: Path) -> Pipeline:

@@ -1,10 +1,9 @@
-"""A git server, and a developer who pushes to it."""
+"""A developer who pushes to the git server."""
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from git_http import MISSING, GitServer
+from git_http import GitServer
 from git_work import Developer
 
 
@@ -12,14 +11,6 @@ from git_work import Developer
 def own_home(home: Path) -> Path:
     """Artifacts of these tests stay apart from those of the person who runs them."""
     return home
-
-
-@pytest.fixture(scope="session")
-def git_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[GitServer]:
-    if MISSING:
-        pytest.skip(f"not installed: {', '.join(MISSING)}")
-    with GitServer(tmp_path_factory.mktemp("git") / "server") as server:
-        yield server
 
 
 @pytest.fixture

@@ -29,7 +29,7 @@ def test_the_plain_flow_delivers_and_takes_back_what_fails_after_the_deploy(
 ) -> None:
     work, root = tmp_path / "static-site", tmp_path / "root"
     shutil.copytree(EXAMPLES / "static-site", work)
-    front = root / "current/site/index.html"
+    front = root / "current/index.html"
 
     first = deliver_site(git_server.publish(work), root)
     template = work / "template.html"

@@ -16,7 +16,7 @@ def test_a_run_tells_each_change_and_ends_with_5_where_a_decision_is_missing(
     done = project.deliver("run", "--local", "--no-wait-approval", *GIVEN)
 
     lines = [re.sub(r"^\[.{7}\] ", "", line) for line in done.stdout.splitlines()]
-    assert re.fullmatch(r"shop #1  [0-9a-f]{32}", lines[0])
+    assert lines[0] == "shop #1"
     assert "● Source / app  in-progress" in lines
     assert any(line.startswith("✓ Build / package  succeeded in ") for line in lines)
     assert "Ⅱ Release / ok  waiting · Is it fine?" in lines

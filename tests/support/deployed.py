@@ -1,0 +1,297 @@
+"""A Prefect server and workers of the tests' own, and a machine that uses them."""
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+import httpx
+import psutil
+from prefect.client.orchestration import SyncPrefectClient
+from prefect.client.schemas import FlowRun
+from prefect.states import Cancelling
+from repository import Shop
+from ruamel.yaml import YAML
+
+from prefect_delivery.engine.state import Execution
+
+BIN = Path(sys.executable).parent
+PATIENCE = 120.0
+"""Seconds that something may take on a busy machine."""
+
+
+def until(
+    holds: Callable[[], object], what: str = "it", patience: float = PATIENCE
+) -> None:
+    """Return once `holds` says something true."""
+    deadline = time.monotonic() + patience
+    while not holds():
+        assert time.monotonic() < deadline, f"{what} does not come to that"
+        time.sleep(0.05)
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def end(process: "subprocess.Popen[bytes]") -> None:
+    """End a process, and all that came of it, as a person who has no time would."""
+    try:
+        below = psutil.Process(process.pid).children(recursive=True)
+    except psutil.NoSuchProcess:
+        below = []
+    process.kill()
+    for child in below:
+        if child.is_running():
+            child.kill()
+    process.wait()
+
+
+@dataclass
+class Server:
+    """A Prefect server on a port and a database of its own.
+
+    Attributes:
+        home: Its folder.
+        url: Of its API.
+    """
+
+    home: Path
+    port: int = field(default_factory=free_port)
+    _process: "subprocess.Popen[bytes] | None" = None
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}/api"
+
+    def start(self) -> None:
+        """Start it, or start it again on the same port and database."""
+        self.home.mkdir(parents=True, exist_ok=True)
+        with (self.home / "server.log").open("ab") as log:
+            self._process = subprocess.Popen(
+                [BIN / "prefect", "server", "start", "--port", str(self.port)],
+                env={
+                    **clean(os.environ),
+                    "PREFECT_HOME": str(self.home),
+                    "PREFECT_UI_API_URL": self.url,
+                    "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
+                    "DO_NOT_TRACK": "1",
+                },
+                cwd=self.home,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+            )
+        until(self.answers, "the server")
+
+    def answers(self) -> bool:
+        assert self._process is None or self._process.poll() is None, "it has ended"
+        try:
+            return httpx.get(f"{self.url}/health", timeout=5).is_success
+        except httpx.HTTPError:
+            return False
+
+    def kill(self) -> None:
+        """Kill it, without a word to anybody."""
+        if self._process:
+            end(self._process)
+            self._process = None
+
+
+@dataclass
+class Machine:
+    """A machine with Prefect and prefect-delivery, seen through its commands.
+
+    Attributes:
+        folder: Where everything of it is kept.
+        url: Of the API that Prefect is configured to use there, if any.
+    """
+
+    folder: Path
+    url: str | None
+    more: dict[str, str] = field(default_factory=dict[str, str])
+
+    @property
+    def home(self) -> Path:
+        return self.folder / "delivery"
+
+    @property
+    def environment(self) -> dict[str, str]:
+        return {
+            **clean(os.environ),
+            "HOME": str(self.folder),
+            "PREFECT_HOME": str(self.folder / "prefect"),
+            "PREFECT_DELIVERY_HOME": str(self.home),
+            "PREFECT_DELIVERY_USER": "ann",
+            "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
+            "DO_NOT_TRACK": "1",
+            "CI": "true",
+            **({"PREFECT_API_URL": self.url} if self.url else {}),
+            **self.more,
+        }
+
+    def call(
+        self, *command: str, folder: Path | None = None, timeout: float = 240
+    ) -> "subprocess.CompletedProcess[str]":
+        """Run a command of the virtual environment until it has ended."""
+        name, *arguments = command
+        return subprocess.run(
+            [BIN / name, *arguments],
+            cwd=folder or self.folder,
+            env=self.environment,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=timeout,
+        )
+
+    def start(
+        self, *command: str, folder: Path | None = None, log: str = "started"
+    ) -> "subprocess.Popen[bytes]":
+        """Start a command; its output goes to `<log>.out` and `<log>.err`."""
+        name, *arguments = command
+        with (
+            (self.folder / f"{log}.out").open("wb") as out,
+            (self.folder / f"{log}.err").open("wb") as err,
+        ):
+            return subprocess.Popen(
+                [BIN / name, *arguments],
+                cwd=folder or self.folder,
+                env=self.environment,
+                stdin=subprocess.DEVNULL,
+                stdout=out,
+                stderr=err,
+            )
+
+    def output(self, log: str = "started") -> tuple[str, str]:
+        """What a started command has written to stdout and to stderr so far."""
+        return (
+            (self.folder / f"{log}.out").read_text(),
+            (self.folder / f"{log}.err").read_text(),
+        )
+
+
+PREFECT_YAML = """
+name: delivery
+deployments:
+- name: %(pool)s
+  entrypoint: prefect_delivery.flows.pipeline.pipeline
+  work_pool: {name: %(pool)s}
+  pull: null
+"""
+STUBBORN = """
+      package:
+        uses: build/commands
+        outputs: {site: ["dist/**"]}
+        with:
+          commands:
+            - setsid sleep 651 &
+            - trap "" TERM
+            - touch %(mark)s
+            - sleep 652
+"""
+
+
+@dataclass
+class Deployed:
+    """The pipeline flow as a deployment, with a worker that carries it out."""
+
+    machine: Machine
+    pool: str
+    worker: "subprocess.Popen[bytes]"
+    client: SyncPrefectClient
+
+    def run(self, shop: Shop, home: Path, **parameters: Any) -> UUID:
+        """Ask for a run of the shop's pipeline, with its definition as data."""
+        text = (shop.folder / "delivery.yaml").read_text()
+        deployment = self.client.read_deployment_by_name(f"pipeline/{self.pool}")
+        created = self.client.create_flow_run_from_deployment(
+            deployment.id,
+            parameters={"definition": YAML(typ="safe").load(text), **parameters},
+            job_variables={"env": {"PREFECT_DELIVERY_HOME": str(home)}},
+        )
+        return created.id
+
+    def cancel(self, flow_run: UUID) -> None:
+        """What the UI does when somebody presses Cancel."""
+        self.client.set_flow_run_state(flow_run, Cancelling())
+
+    def ended(self, flow_run: UUID) -> FlowRun:
+        """The flow run, once Prefect takes it for ended."""
+
+        def is_final() -> bool:
+            state = self.client.read_flow_run(flow_run).state
+            return state is not None and state.is_final()
+
+        until(is_final, "the flow run")
+        return self.client.read_flow_run(flow_run)
+
+
+@dataclass
+class Running:
+    """A deployed run in the middle of a build that does not want to end."""
+
+    flow_run: UUID
+    execution: Execution
+    process: int
+
+
+@contextmanager
+def deploy(machine: Machine, pool: str) -> Iterator[Deployed]:
+    """Deploy the pipeline flow into a pool, from a folder that holds nothing else."""
+    folder = machine.folder / "empty"
+    folder.mkdir()
+    (folder / "prefect.yaml").write_text(PREFECT_YAML % {"pool": pool})
+    for command in (
+        ["work-pool", "create", pool, "--type", "process"],
+        ["--no-prompt", "deploy", "--all"],
+    ):
+        done = machine.call("prefect", *command, folder=folder)
+        assert done.returncode == 0, done.stdout + done.stderr
+    worker = machine.start(
+        *["prefect", "worker", "start", "--type", "process", "--pool", pool],
+        folder=folder,
+        log="worker",
+    )
+    try:
+        assert machine.url is not None
+        with SyncPrefectClient(machine.url) as client:
+            yield Deployed(machine, pool, worker, client)
+    finally:
+        end(worker)
+
+
+def clean(environment: "os._Environ[str]") -> dict[str, str]:
+    """The environment without what configures Prefect or prefect-delivery."""
+    return {
+        name: value
+        for name, value in environment.items()
+        if not name.startswith("PREFECT")
+    }
+
+
+def families(pid: int) -> list[psutil.Process]:
+    """All processes that came of `pid`."""
+    return list(psutil.Process(pid).children(recursive=True))
+
+
+def alive(processes: list[psutil.Process]) -> list[psutil.Process]:
+    return [
+        process
+        for process in processes
+        if process.is_running() and process.status() != psutil.STATUS_ZOMBIE
+    ]
+
+
+def terminate(pid: int) -> None:
+    os.kill(pid, signal.SIGTERM)
