@@ -202,6 +202,16 @@ def find_environment(
         raise Refused(f"environment '{name}': {_first_problem(error)}") from error
 
 
+def ledger_name(environment: Environment, name: str, pipeline: str) -> str:
+    """Under which name the ledger keeps an environment that was found as `name`.
+
+    One that a definition describes belongs to its pipeline: `production` of two
+    pipelines are two targets. A saved block is the same for all.
+    """
+    saved = environment._block_document_name is not None
+    return name if saved or not pipeline else f"{pipeline}/{name}"
+
+
 def _saved(name: str) -> Environment | None:
     if not get_current_settings().api.url:
         return None

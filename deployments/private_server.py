@@ -25,13 +25,6 @@ START_TIMEOUT = 180.0
 """Seconds: the first start writes a database, which a busy machine does slowly."""
 
 
-def configured_server() -> str | None:
-    """URL of the API that Prefect is configured to use, if any."""
-    from prefect.settings import get_current_settings
-
-    return get_current_settings().api.url
-
-
 def private_server(say: Callable[[str], None]) -> str:
     """Start the private server unless it runs, and return its API's URL.
 

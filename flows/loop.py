@@ -7,10 +7,10 @@ continued by any other that claims the execution.
 
 import asyncio
 import threading
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
-from typing import Protocol
+from typing import Any, Protocol
 
 from prefect_delivery.actions import Artifact, Job, Outputs
 from prefect_delivery.definition.models import Action
@@ -62,13 +62,19 @@ class Observer(Protocol):
 
 @dataclass
 class Loop:
-    """Drives one execution until it ends, or only waits and the observer leaves."""
+    """Drives one execution until it ends, or only waits and the observer leaves.
+
+    Attributes:
+        flow_run: Id of the Prefect flow run that it is driven in, if any.
+        who: Says why the process is told to end, when it is.
+    """
 
     ledger: Ledger
     execution_id: str
     performer: Performer
     observer: Observer
     flow_run: str | None = None
+    who: Callable[[], Awaitable[str]] | None = None
     _attempt: Attempt = field(init=False)
     _jobs: dict[Key, Job] = field(default_factory=dict[Key, Job])
     _logs: dict[Key, LogWriter] = field(default_factory=dict[Key, LogWriter])
@@ -77,6 +83,8 @@ class Loop:
     )
     _lost: LeaseLost | None = None
     _interrupted: str | None = None
+    _task: "asyncio.Task[Any] | None" = None
+    _going: bool = False
 
     async def run(self) -> Execution:
         """Drive the execution.
@@ -92,6 +100,7 @@ class Loop:
             self.execution_id, holder=this_holder(), ttl=LEASE, dead=is_dead
         )
         self._events = asyncio.get_running_loop()
+        self._task, self._going = asyncio.current_task(), True
         done = threading.Event()
         renewer = threading.Thread(target=self._renew, args=(done,), daemon=True)
         renewer.start()
@@ -104,10 +113,11 @@ class Loop:
             self._cancel_all("another process has taken this execution over")
             self.performer.join()
             raise
-        except BaseException:
-            self._abandon()
+        except BaseException as error:
+            await self._abandon(error)
             raise
         finally:
+            self._going = False
             done.set()
             renewer.join()
             self.ledger.executions.leave(self._attempt)
@@ -115,6 +125,12 @@ class Loop:
     def interrupt(self, reason: str) -> None:
         """Stop the execution from a signal handler in the loop's thread."""
         self._interrupted = reason
+
+    def end(self) -> None:
+        """End `run` from a signal handler, unless it ends already."""
+        if self._going and self._task:
+            self._going = False
+            self._task.cancel()
 
     async def _drive(self) -> Execution:
         while True:
@@ -289,11 +305,18 @@ class Loop:
         for job in self._jobs.values():
             job.cancel(reason)
 
-    def _abandon(self) -> None:
-        """End what runs and record the execution as stopped, when we are told to go."""
+    async def _abandon(self, error: BaseException) -> None:
+        """End what runs and record the execution as stopped, since we cannot go on."""
+        self._going = False
         self._cancel_all("the run was ended")
-        self.performer.join()
-        close(self.ledger, self._attempt, "the run was ended")
+        reason = _words(error) if isinstance(error, Exception) else None
+        try:
+            if reason is None and self.who is not None:
+                reason = await self.who()
+        finally:
+            self.performer.join()
+            close(self.ledger, self._attempt, reason or "its process was told to end")
+            self.observer.changed(self.ledger.executions.get(self.execution_id))
 
 
 def close(ledger: Ledger, attempt: Attempt, reason: str) -> None:

@@ -1,12 +1,13 @@
-"""The execution's page in Prefect: one markdown artifact, updated in place."""
+"""What Prefect shows of an execution: the run's name and tags, and a markdown page."""
 
 import asyncio
 import re
+from uuid import UUID
 
 from httpx import HTTPError
 from prefect.client.orchestration import PrefectClient
+from prefect.client.schemas import FlowRun
 from prefect.client.schemas.actions import ArtifactCreate, ArtifactUpdate
-from prefect.context import FlowRunContext
 from prefect.exceptions import PrefectException
 
 from prefect_delivery.actions import run_logger
@@ -15,50 +16,89 @@ from prefect_delivery.stage_view import stage_page
 
 EVERY = 1.0
 """Seconds between two updates at the least: Prefect's SQLite takes one writer."""
+AGAIN = 10.0
+"""Seconds until Prefect is told again after it could not be."""
+LAST = 10.0
+"""Seconds that the last update may take."""
 
 
 class Page:
-    """Shows the newest state of an execution, off the critical path."""
+    """Shows the newest state of an execution, off the critical path.
 
-    def __init__(self, client: PrefectClient, execution: Execution) -> None:
+    It is a view: a deployment neither waits for Prefect's server nor fails with it.
+    """
+
+    def __init__(
+        self, client: PrefectClient, execution: Execution, flow_run: FlowRun
+    ) -> None:
         self._client = client
         self._newest = execution
-        self._dirty = asyncio.Event()
-        self._closing = False
+        self._flow_run = flow_run
+        self._named = False
+        self._id: UUID | None = None
+        self._changed = asyncio.Event()
+        self._changed.set()
+        self._one_at_a_time = asyncio.Lock()
         self._task = asyncio.create_task(self._publish())
 
     def show(self, execution: Execution) -> None:
         self._newest = execution
-        self._dirty.set()
+        self._changed.set()
 
     async def close(self) -> None:
-        """Publish the last state, and say so in the log where that fails."""
-        self._closing = True
-        self._dirty.set()
-        await self._task
+        """Publish the last state, also when this process was told to end."""
+        try:
+            async with asyncio.timeout(LAST):
+                await self._put()
+        except (TimeoutError, PrefectException, HTTPError) as error:
+            self._complain(error)
+        finally:
+            self._task.cancel()
 
     async def _publish(self) -> None:
-        try:
-            created = await self._client.create_artifact(self._first())
-            while not self._closing:
-                await self._dirty.wait()
-                self._dirty.clear()
-                page = ArtifactUpdate(data=stage_page(self._newest))
-                await self._client.update_artifact(created.id, page)
-                if not self._closing:
-                    await asyncio.sleep(EVERY)
-        except (PrefectException, HTTPError) as error:
-            # The page is a view: a deployment does not fail with its server.
-            run_logger().warning("no page for this execution: %s", error)
+        while True:
+            await self._changed.wait()
+            self._changed.clear()
+            try:
+                await self._put()
+            except (PrefectException, HTTPError) as error:
+                self._complain(error)
+                self._changed.set()
+                await asyncio.sleep(AGAIN)
+            await asyncio.sleep(EVERY)
+
+    async def _put(self) -> None:
+        async with self._one_at_a_time:
+            if not self._named:
+                await self._name()
+                self._named = True
+            if self._id is None:
+                self._id = (await self._client.create_artifact(self._first())).id
+                return
+            page = ArtifactUpdate(data=stage_page(self._newest))
+            await self._client.update_artifact(self._id, page)
+
+    async def _name(self) -> None:
+        """Show the run as `shop #42`, found by its tags."""
+        shown = self._newest
+        tags = {*self._flow_run.tags, f"pipeline:{shown.pipeline}", "delivery"}
+        await self._client.update_flow_run(
+            self._flow_run.id, name=shown.title, tags=sorted(tags)
+        )
 
     def _first(self) -> ArtifactCreate:
-        context = FlowRunContext.get()
-        run = context.flow_run if context else None
         slug = re.sub(r"[^a-z0-9]+", "-", self._newest.pipeline.lower()).strip("-")
         return ArtifactCreate(
             key=f"delivery-{slug}",
             type="markdown",
             description=self._newest.title,
             data=stage_page(self._newest),
-            flow_run_id=run.id if run else None,
+            flow_run_id=self._flow_run.id,
+        )
+
+    def _complain(self, error: Exception) -> None:
+        run_logger().warning(
+            "Prefect's page does not show how %s stands: %s",
+            self._newest.title,
+            str(error) or type(error).__name__,
         )

@@ -1,29 +1,38 @@
 """The pipeline flow: one template for every pipeline."""
 
 import asyncio
+import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any, cast
+from uuid import UUID
 
+from httpx import HTTPError
 from prefect import flow
 from prefect.client.orchestration import PrefectClient, get_client
 from prefect.client.schemas import State
 from prefect.context import FlowRunContext
+from prefect.exceptions import PrefectException
 from prefect.states import Cancelled, Completed, Failed
 
 from prefect_delivery import control
 from prefect_delivery.actions import run_logger
-from prefect_delivery.definition import load_file
+from prefect_delivery.definition import load, load_file
 from prefect_delivery.definition.models import Pipeline
 from prefect_delivery.engine.state import Execution, Status
 from prefect_delivery.errors import ActionFailed
 from prefect_delivery.flows.loop import Loop, Observer
 from prefect_delivery.flows.page import Page
 from prefect_delivery.flows.performers import Engine, task_runner
+from prefect_delivery.flows.signals import not_missed, taken
 from prefect_delivery.ledger import Ledger
+
+ASK = 5.0
+"""Seconds that Prefect may take to say why a run ends."""
 
 _also: ContextVar[Observer | None] = ContextVar("observer", default=None)
 
@@ -80,34 +89,50 @@ async def pipeline(
             trigger=trigger,
             started_by=started_by,
         ).id
-    execution = ledger.executions.get(execution_id)
+    return await _drive(ledger, ledger.executions.get(execution_id))
+
+
+def _read(definition: str | dict[str, Any]) -> Pipeline:
+    if isinstance(definition, str):
+        return load_file(Path(definition))
+    # As JSON, a definition is text with lines again, which errors can name.
+    return load(json.dumps(definition, indent=2), file="definition")
+
+
+async def _drive(ledger: Ledger, execution: Execution) -> dict[str, Any]:
+    context = FlowRunContext.get()
+    assert context is not None and context.flow_run is not None  # noqa: S101 - in a flow
+    flow_run = context.flow_run
     async with get_client() as client:
-        flow_run = await _name_run(client, execution)
-        page = Page(client, execution)
-        loop = Loop(ledger, execution_id, Engine(), _Observer(page), flow_run)
+        page = Page(client, execution, flow_run)
+        loop = Loop(
+            ledger,
+            execution.id,
+            Engine(),
+            _Observer(page),
+            flow_run=str(flow_run.id),
+            who=partial(_who_ended, client, flow_run.id),
+        )
         try:
-            ended = await loop.run()
+            # Where nobody watches, it is Prefect's worker that ends this process.
+            with taken(loop.interrupt) if _also.get() else not_missed(loop.end):
+                ended = await loop.run()
         finally:
             await page.close()
     # Prefect takes a returned state for the flow's own, and hands out what it holds.
     return cast("dict[str, Any]", _state(ended))
 
 
-def _read(definition: str | dict[str, Any]) -> Pipeline:
-    if isinstance(definition, str):
-        return load_file(Path(definition))
-    return Pipeline.model_validate(definition)
-
-
-async def _name_run(client: PrefectClient, execution: Execution) -> str:
-    """Show the run as `shop #42`, found by its tags, and return its id."""
-    context = FlowRunContext.get()
-    assert context is not None and context.flow_run is not None  # noqa: S101 - in a flow
-    tags = {*context.flow_run.tags, f"pipeline:{execution.pipeline}", "delivery"}
-    await client.update_flow_run(
-        context.flow_run.id, name=execution.title, tags=sorted(tags)
-    )
-    return str(context.flow_run.id)
+async def _who_ended(client: PrefectClient, flow_run: UUID) -> str:
+    """Why this process is told to end: Prefect says so before it does that."""
+    try:
+        async with asyncio.timeout(ASK):
+            state = (await client.read_flow_run(flow_run)).state
+    except (TimeoutError, PrefectException, HTTPError):
+        state = None
+    if state and (state.is_cancelling() or state.is_cancelled()):
+        return "its Prefect flow run was cancelled"
+    return "its process was told to end"
 
 
 @dataclass

@@ -1,16 +1,20 @@
 """Run an execution in this process: with Prefect's engine, or without any server."""
 
 import asyncio
-import signal
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
+from httpx import HTTPError
+from prefect.exceptions import PrefectException
+
 from prefect_delivery.control import waiting_actions
-from prefect_delivery.engine.state import Execution
-from prefect_delivery.flows.loop import Loop
+from prefect_delivery.engine.state import Execution, Status
+from prefect_delivery.flows.loop import LEASE, Loop, close
 from prefect_delivery.flows.performers import Direct
 from prefect_delivery.flows.pipeline import observed, pipeline
+from prefect_delivery.flows.signals import taken
+from prefect_delivery.holder import is_dead, this_holder
 from prefect_delivery.ledger import Ledger
 
 Ask = Callable[[Execution, str, str], bool]
@@ -26,6 +30,8 @@ class Watch:
     on_line: Callable[[str, str], None]
     ask: Ask | None = None
     stay: bool = True
+    on_notice: Callable[[str], None] = lambda _: None
+    """Takes what went wrong beside the execution itself."""
     _left: bool = False
     _asked: threading.Thread | None = field(default=None, repr=False)
 
@@ -65,9 +71,26 @@ def run_execution(
     ledger = ledger or Ledger.open()
     if local:
         return asyncio.run(_direct(ledger, execution_id, watch))
-    with observed(watch):
-        asyncio.run(_with_engine(execution_id))
+    try:
+        with observed(watch):
+            asyncio.run(_with_engine(execution_id))
+    except (HTTPError, PrefectException) as error:
+        said = f"{type(error).__name__}: {error}".partition("\n")[0]
+        _give_up(ledger, execution_id, said)
+        watch.on_notice(f"Prefect could not be told how the execution ended: {said}")
     return ledger.executions.get(execution_id)
+
+
+def _give_up(ledger: Ledger, execution_id: str, said: str) -> None:
+    """Close an execution that never began, because Prefect made no run for it."""
+    status = ledger.executions.get(execution_id).status
+    if status.ended or status is Status.WAITING:
+        return
+    attempt = ledger.executions.claim(
+        execution_id, holder=this_holder(), ttl=LEASE, dead=is_dead
+    )
+    close(ledger, attempt, f"Prefect made no run for it: {said}")
+    ledger.executions.leave(attempt)
 
 
 async def _with_engine(execution_id: str) -> None:
@@ -77,7 +100,5 @@ async def _with_engine(execution_id: str) -> None:
 
 async def _direct(ledger: Ledger, execution_id: str, watch: Watch) -> Execution:
     loop = Loop(ledger, execution_id, Direct(), watch)
-    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
-        name = signal.Signals(number).name
-        asyncio.get_running_loop().add_signal_handler(number, loop.interrupt, name)
-    return await loop.run()
+    with taken(loop.interrupt):
+        return await loop.run()

@@ -50,6 +50,17 @@ def start(
     )
 
 
+def check(
+    definition: Pipeline,
+    *,
+    variables: dict[str, str] | None = None,
+    revisions: dict[str, str] | None = None,
+) -> None:
+    """Refuse what `start` would refuse, and record nothing."""
+    _resolved(definition, variables or {})
+    _checked(definition, revisions or {})
+
+
 def _resolved(definition: Pipeline, given: dict[str, str]) -> dict[str, str]:
     unknown = sorted(set(given) - set(definition.variables))
     if unknown:

@@ -7,7 +7,7 @@ from cyclopts import Parameter
 
 from prefect_delivery import control
 from prefect_delivery.cli.codes import OK
-from prefect_delivery.cli.drive import drive, is_driven
+from prefect_delivery.cli.drive import UseServer, drive, is_driven, need_server
 from prefect_delivery.cli.target import find_execution
 from prefect_delivery.cli.terminal import one_line, write
 from prefect_delivery.engine.state import Execution
@@ -96,7 +96,8 @@ def stop(*execution: str, message: Message = "", abandon: Flag = False) -> int:
         write(f"  watch: deliver status {stopped.pipeline} {stopped.number} --watch")
         return OK
     # Nobody is there to take notice; driving it here closes it.
-    drive(ledger, stopped, local=True, wait=False, lines=False)
+    with UseServer(local=True):
+        drive(ledger, stopped, local=True, wait=False, lines=False)
     return OK
 
 
@@ -133,6 +134,7 @@ def _decide(
 ) -> int:
     ledger = Ledger.open()
     found, _ = find_execution(ledger, words)
+    need_server(local or is_driven(ledger, found))
     decided = decide(
         ledger,
         found.pipeline,
@@ -145,4 +147,5 @@ def _decide(
     if is_driven(ledger, decided):
         write(f"  watch: deliver status {decided.pipeline} {decided.number} --watch")
         return OK
-    return drive(ledger, decided, local=local, wait=True, lines=False)
+    with UseServer(local):
+        return drive(ledger, decided, local=local, wait=True, lines=False)

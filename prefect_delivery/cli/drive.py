@@ -13,6 +13,7 @@ from prefect_delivery.cli.question import Question
 from prefect_delivery.cli.reporter import Reporter, reporter
 from prefect_delivery.cli.terminal import (
     clean,
+    complain,
     may_ask,
     may_move,
     show,
@@ -32,7 +33,7 @@ LOOK = 0.5
 def drive(
     ledger: Ledger, execution: Execution, *, local: bool, wait: bool, lines: bool
 ) -> int:
-    """Carry out an execution in this process, and show it.
+    """Carry out an execution in this process, and show it, inside of `UseServer`.
 
     Args:
         local: Without Prefect's engine and server.
@@ -42,8 +43,7 @@ def drive(
     Returns:
         The exit code.
     """
-    with UseServer(local):
-        ended = show_execution(ledger, execution, local=local, wait=wait, lines=lines)
+    ended = show_execution(ledger, execution, local=local, wait=wait, lines=lines)
     return code_of(ended)
 
 
@@ -60,15 +60,30 @@ def show_execution(
 
     with reporter(lines=lines, known=execution) as shown:
         ask = Question(ledger, shown) if wait and may_ask() else None
-        watch = Watch(shown.changed, shown.line, ask=ask, stay=wait)
+        watch = Watch(shown.changed, shown.line, ask, wait, on_notice=complain)
         ended = run_execution(execution.id, watch, local=local, ledger=ledger)
         shown.changed(ended)
     conclude(ended)
     return ended
 
 
+def need_server(local: bool) -> None:
+    """Make sure, before anything is recorded, that a configured server answers.
+
+    Raises:
+        Refused: It does not.
+    """
+    if not local:
+        from prefect_delivery.deployments.reachable import configured_server
+
+        configured_server()
+
+
 class UseServer:
     """Inside of it, Prefect uses the configured server, or our private one.
+
+    An execution is recorded inside of it: without a server nothing has happened, and
+    the time that ours takes to start is not the execution's.
 
     Attributes:
         url: Of the server's API; None without a server.
@@ -92,10 +107,8 @@ class UseServer:
     def _connect(self) -> None:
         from prefect.settings import PREFECT_API_URL, temporary_settings
 
-        from prefect_delivery.deployments.private_server import (
-            configured_server,
-            private_server,
-        )
+        from prefect_delivery.deployments.private_server import private_server
+        from prefect_delivery.deployments.reachable import configured_server
 
         self.url = configured_server()
         if self.url is None:

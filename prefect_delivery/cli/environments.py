@@ -1,18 +1,15 @@
 """Commands on environments: `env ls`, `env check`, `env unlock`."""
 
-from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from typing import Annotated, Any
+from typing import Annotated
 
 from cyclopts import App, Parameter
 
 from prefect_delivery import control
 from prefect_delivery.cli.codes import FAILED, OK
-from prefect_delivery.cli.definitions import DEFAULT
 from prefect_delivery.cli.terminal import Format, one_line, show, write, write_json
 from prefect_delivery.cli.views import environment_table, short
-from prefect_delivery.errors import Refused
-from prefect_delivery.ledger import EnvironmentState, Ledger
+from prefect_delivery.ledger import Ledger
 
 Output = Annotated[Format, Parameter(name=["--output", "-o"])]
 
@@ -61,14 +58,15 @@ def check(name: str, /, *, output: Output = "text") -> int:
     from prefect_delivery.blocks.environment import find_environment
 
     ledger = Ledger.open()
-    state = _known(ledger, name)
-    target = find_environment(name, _inline(name, state))
+    state = ledger.environments.get(name)
+    known = {state.name: {"kind": state.kind, **state.configuration}}
+    target = find_environment(state.name, known)
     found = Finding(
-        environment=name,
+        environment=state.name,
         observed=target.observe(),
-        recorded=state.current if state else None,
-        locked=state.locked if state else None,
-        unfinished=[r.id for r in ledger.rollouts.unfinished(name)],
+        recorded=state.current,
+        locked=state.locked,
+        unfinished=[r.id for r in ledger.rollouts.unfinished(state.name)],
     )
     if output == "json":
         write_json(asdict(found) | {"ok": found.ok})
@@ -91,9 +89,11 @@ def unlock(
         name: The environment.
         message: What was done; kept in the ledger.
     """
-    Ledger.open().environments.unlock(name, by=control.person(), reason=message)
-    write(f"{name} is unlocked")
-    write(f"  check: deliver env check {name}")
+    ledger = Ledger.open()
+    found = ledger.environments.get(name).name
+    ledger.environments.unlock(found, by=control.person(), reason=message)
+    write(f"{found} is unlocked")
+    write(f"  check: deliver env check {found}")
     return OK
 
 
@@ -139,24 +139,3 @@ def _tell(found: Finding) -> None:
 
 def _release(digest: str | None) -> str:
     return f"release {short(digest)}" if digest else "nothing"
-
-
-def _known(ledger: Ledger, name: str) -> EnvironmentState | None:
-    states = {state.name: state for state in ledger.environments.list()}
-    return states.get(name)
-
-
-def _inline(
-    name: str, state: EnvironmentState | None
-) -> Mapping[str, Mapping[str, Any]]:
-    """How the environment was configured when it was last deployed to, or would be."""
-    if state is not None and state.kind:
-        return {name: {"kind": state.kind, **state.configuration}}
-    if not DEFAULT.is_file():
-        raise Refused(
-            f"nothing was deployed to '{name}', and there is no {DEFAULT} here",
-            hint="deliver env ls",
-        )
-    from prefect_delivery.definition import load_file
-
-    return load_file(DEFAULT).environments

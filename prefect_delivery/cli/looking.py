@@ -103,15 +103,16 @@ def releases(environment: str, /, *, limit: Limit = 20, output: Output = "text")
         output: `json` for programs.
     """
     ledger = Ledger.open()
-    current = ledger.releases.current(environment)
-    found = ledger.releases.list(environment, limit)
+    name = ledger.environments.get(environment).name
+    current = ledger.releases.current(name)
+    found = ledger.releases.list(name, limit)
     if output == "json":
         digest = current.digest if current else None
         write_json([asdict(r) | {"current": r.digest == digest} for r in found])
     elif found:
         show(release_table(found, current.digest if current else None))
     else:
-        write(f"nothing was released to '{environment}' (there are: deliver env ls)")
+        write(f"nothing was released to '{name}' (there are: deliver env ls)")
     return OK
 
 

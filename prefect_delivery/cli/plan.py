@@ -73,7 +73,10 @@ def _serving(definition: Pipeline) -> dict[str, str]:
     from prefect_delivery.ledger import Ledger
 
     ledger = Ledger.open()
-    current = {name: ledger.releases.current(name) for name in definition.environments}
+    current = {
+        name: ledger.releases.current(f"{definition.pipeline}/{name}")
+        for name in definition.environments
+    }
     return {name: release_title(found) for name, found in current.items() if found}
 
 

@@ -6,10 +6,11 @@ from cyclopts import Parameter
 
 from prefect_delivery import control
 from prefect_delivery.cli.definitions import find_definition
-from prefect_delivery.cli.drive import drive
+from prefect_delivery.cli.drive import UseServer, drive, need_server
 from prefect_delivery.cli.target import Target, find_execution, parse_target
 from prefect_delivery.cli.terminal import pairs, write
 from prefect_delivery.definition.models import Pipeline
+from prefect_delivery.engine.state import Execution
 from prefect_delivery.errors import Refused
 from prefect_delivery.ledger import Ledger
 
@@ -51,15 +52,15 @@ def run(
     """
     variables = pairs(variable, "-v")
     revisions = pairs(source, "--source")
-    definition = find_definition(target)
+    given = find_definition(target)
     ledger = Ledger.open()
-    execution = control.start(
-        ledger,
-        definition or _latest(ledger, target),
-        variables=variables,
-        revisions=revisions,
-    )
-    return drive(ledger, execution, local=local, wait=wait_approval, lines=logs)
+    definition = given or _latest(ledger, target)
+    control.check(definition, variables=variables, revisions=revisions)
+    with UseServer(local):
+        execution = control.start(
+            ledger, definition, variables=variables, revisions=revisions
+        )
+        return drive(ledger, execution, local=local, wait=wait_approval, lines=logs)
 
 
 def retry(
@@ -90,10 +91,12 @@ def retry(
     """
     ledger = Ledger.open()
     found, _ = find_execution(ledger, execution)
+    need_server(local)
     opened = control.retry(
         ledger, found.pipeline, found.number, by=control.person(), all_actions=all
     )
-    return drive(ledger, opened, local=local, wait=wait_approval, lines=logs)
+    with UseServer(local):
+        return drive(ledger, opened, local=local, wait=wait_approval, lines=logs)
 
 
 def rollback(
@@ -125,14 +128,12 @@ def rollback(
     ledger = Ledger.open()
     target = parse_target(stage, ledger.executions.pipelines())
     name = _one_stage(target)
-    started = control.rollback(
-        ledger, target.pipeline, name, to=to, by=control.person()
-    )
-    back = (
-        f" to #{_number(ledger, started.carried.execution)}" if started.carried else ""
-    )
-    write(f"rolling {started.pipeline} {name} back{back}")
-    return drive(ledger, started, local=local, wait=wait_approval, lines=logs)
+    with UseServer(local):
+        started = control.rollback(
+            ledger, target.pipeline, name, to=to, by=control.person()
+        )
+        write(f"rolling {started.pipeline} {name} back{_to(ledger, started)}")
+        return drive(ledger, started, local=local, wait=wait_approval, lines=logs)
 
 
 def _latest(ledger: Ledger, name: str | None) -> Pipeline:
@@ -157,5 +158,7 @@ def _one_stage(target: Target) -> str:
     return target.rest[0]
 
 
-def _number(ledger: Ledger, execution_id: str) -> int:
-    return ledger.executions.get(execution_id).number
+def _to(ledger: Ledger, started: Execution) -> str:
+    if started.carried is None:
+        return ""
+    return f" to #{ledger.executions.get(started.carried.execution).number}"

@@ -118,7 +118,7 @@ class Demo:
         second: str | None,
         third: Execution,
     ) -> None:
-        current = self.ledger.releases.current("production")
+        current = self.ledger.releases.current("demo/production")
         serving = environment.observe()
         if not current or serving != second or current.digest != serving:
             raise ActionFailed(f"{serving} serves, not the second release {second}")

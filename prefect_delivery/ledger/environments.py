@@ -18,16 +18,24 @@ class Environments(Room):
     def get(self, name: str) -> EnvironmentState:
         """What is known of one environment.
 
+        Args:
+            name: Its name; that of a pipeline's own may leave out the pipeline, as long
+                as only one is meant: `production` for `shop/production`.
+
         Raises:
-            Refused: There is none of that name; names those there are.
+            Refused: There is none of that name, or several; names those there are.
         """
-        found = {state.name: state for state in self.list()}
-        if name not in found:
-            there = ", ".join(found) or "none yet"
-            raise Refused(
-                f"there is no environment '{name}'", hint=f"there are: {there}"
-            )
-        return found[name]
+        known = {state.name: state for state in self.list()}
+        if name in known:
+            return known[name]
+        meant = [state for state in known.values() if state.name.endswith(f"/{name}")]
+        if len(meant) == 1:
+            return meant[0]
+        there = ", ".join(state.name for state in meant) or ", ".join(known)
+        problem = (
+            "there are several environments" if meant else "there is no environment"
+        )
+        raise Refused(f"{problem} '{name}'", hint=f"there are: {there or 'none yet'}")
 
     @writes
     def register(

@@ -11,7 +11,8 @@ from prefect_delivery.actions import (
     action,
     run_logger,
 )
-from prefect_delivery.blocks import Environment, find_environment
+from prefect_delivery.blocks import Environment
+from prefect_delivery.blocks.environment import find_environment, ledger_name
 from prefect_delivery.engine.state import ArtifactRef
 from prefect_delivery.errors import RolloutFailed
 from prefect_delivery.ledger import Ledger, Release, RolloutKind
@@ -52,8 +53,7 @@ def deploy(
         Refused: Somebody else is changing the environment, or it is locked.
         LeaseLost: Somebody else has taken the environment over.
     """
-    target = _target(environment, job)
-    name = environment if isinstance(environment, str) else target.name
+    target, name = _target(environment, job)
     with Ledger.open() as ledger:
         release, kind = _release(ledger, artifact, variables, job)
         try:
@@ -110,10 +110,12 @@ def take_back(transaction: Transaction) -> None:
             )
 
 
-def _target(environment: str | Environment, job: Job) -> Environment:
-    if isinstance(environment, str):
-        return find_environment(environment, job.environments)
-    return environment
+def _target(environment: str | Environment, job: Job) -> tuple[Environment, str]:
+    """The environment, and the ledger's name for it."""
+    if isinstance(environment, Environment):
+        return environment, environment.name
+    found = find_environment(environment, job.environments)
+    return found, ledger_name(found, environment, job.pipeline)
 
 
 def _release(

@@ -1,7 +1,6 @@
 """A Prefect server and workers of the tests' own, and a machine that uses them."""
 
 import os
-import signal
 import socket
 import subprocess
 import sys
@@ -17,11 +16,19 @@ import httpx
 import psutil
 from prefect.client.orchestration import SyncPrefectClient
 from prefect.client.schemas import FlowRun
+from prefect.client.schemas.filters import (
+    ArtifactFilter,
+    ArtifactFilterKey,
+    FlowRunFilter,
+    FlowRunFilterId,
+)
 from prefect.states import Cancelling
 from repository import Shop
 from ruamel.yaml import YAML
 
 from prefect_delivery.engine.state import Execution
+from prefect_delivery.ledger import Ledger
+from prefect_delivery.settings import settings
 
 BIN = Path(sys.executable).parent
 PATIENCE = 120.0
@@ -153,6 +160,7 @@ class Machine:
             capture_output=True,
             text=True,
             timeout=timeout,
+            check=False,
         )
 
     def start(
@@ -226,6 +234,11 @@ class Deployed:
         """What the UI does when somebody presses Cancel."""
         self.client.set_flow_run_state(flow_run, Cancelling())
 
+    def seen(self, flow_run: UUID, *, tasks: int = 0) -> "Seen":
+        """What Prefect shows of a run; see `seen_by_prefect`."""
+        assert self.machine.url is not None
+        return seen_by_prefect(self.machine.url, flow_run, tasks=tasks)
+
     def ended(self, flow_run: UUID) -> FlowRun:
         """The flow run, once Prefect takes it for ended."""
 
@@ -239,11 +252,43 @@ class Deployed:
 
 @dataclass
 class Running:
-    """A deployed run in the middle of a build that does not want to end."""
+    """An execution in the middle of a build that does not want to end.
 
-    flow_run: UUID
+    Attributes:
+        process: The one that drives it.
+        children: All processes that came of that one.
+    """
+
     execution: Execution
-    process: int
+    process: psutil.Process
+    children: list[psutil.Process]
+
+    def nothing_is_left(self) -> None:
+        """Wait until no process of it lives, and check what it leaves."""
+        until(lambda: not alive(self.children), "the end of all children")
+        assert list(settings().workspaces.iterdir()) == []
+        with Ledger.open() as ledger:
+            assert ledger.executions.owner(self.execution.id) is None
+            assert ledger.leases.held() == []
+            assert ledger.rollouts.unfinished() == []
+            ledger.audit.verify()
+
+
+def stubborn(shop: Shop, mark: Path) -> None:
+    """Let the shop's build be one that ends only by a kill, once it runs."""
+    shop.define(STUBBORN % {"mark": mark})
+
+
+def running(shop: Shop, mark: Path) -> Running:
+    """Wait until the build of the shop's latest execution runs."""
+    until(mark.exists, "the build")
+    execution = shop.ledger.executions.find("shop")
+    owner = shop.ledger.executions.owner(execution.id)
+    assert owner is not None
+    process = psutil.Process(int(owner.holder.split(":")[3]))
+    children = process.children(recursive=True)
+    assert {"sleep"} <= {child.name() for child in children}
+    return Running(execution, process, children)
 
 
 @contextmanager
@@ -280,18 +325,42 @@ def clean(environment: "os._Environ[str]") -> dict[str, str]:
     }
 
 
-def families(pid: int) -> list[psutil.Process]:
-    """All processes that came of `pid`."""
-    return list(psutil.Process(pid).children(recursive=True))
+@dataclass
+class Seen:
+    """What Prefect shows of a run: its task runs by name with their states, its page."""
+
+    flow_run: FlowRun
+    tasks: dict[str, str | None]
+    page: str
+
+
+def seen_by_prefect(url: str, flow_run: UUID, *, tasks: int = 0) -> Seen:
+    """Look at a run, once as many of its task runs as said are recorded as ended."""
+    only = FlowRunFilter(id=FlowRunFilterId(any_=[flow_run]))
+    key = ArtifactFilter(key=ArtifactFilterKey(any_=["delivery-shop"]))
+    with SyncPrefectClient(url) as client:
+
+        def ended() -> dict[str, str | None]:
+            found = client.read_task_runs(flow_run_filter=only)
+            return {
+                task.name: task.state_name
+                for task in found
+                if task.state and task.state.is_final()
+            }
+
+        # Prefect's server records task runs some time after they have ended.
+        until(lambda: len(ended()) >= tasks, "the record of task runs")
+        (page,) = client.read_artifacts(artifact_filter=key, flow_run_filter=only)
+        return Seen(client.read_flow_run(flow_run), ended(), str(page.data))
 
 
 def alive(processes: list[psutil.Process]) -> list[psutil.Process]:
-    return [
-        process
-        for process in processes
-        if process.is_running() and process.status() != psutil.STATUS_ZOMBIE
-    ]
+    """Those that have not ended; one that waits for its parent has."""
+    return [process for process in processes if process.is_running() and _goes(process)]
 
 
-def terminate(pid: int) -> None:
-    os.kill(pid, signal.SIGTERM)
+def _goes(process: psutil.Process) -> bool:
+    try:
+        return bool(process.status() != psutil.STATUS_ZOMBIE)
+    except psutil.NoSuchProcess:
+        return False

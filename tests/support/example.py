@@ -58,7 +58,9 @@ class Example:
         return self.go_on(control.start(self.ledger, self.definition), local=local)
 
     def go_on(self, execution: Execution, *, local: bool = True) -> Execution:
-        watch = Watch(lambda execution: None, lambda action, line: None, stay=False)
+        """Drive an execution until it ends, or waits for a decision."""
+        # What actions log is shown when a test fails.
+        watch = Watch(lambda execution: None, print, stay=False)
         return run_execution(execution.id, watch, local=local, ledger=self.ledger)
 
     def approve(self) -> Execution:

@@ -42,3 +42,11 @@ def shop(home: Path, tmp_path: Path) -> Shop:
     made.git("config", "user.email", "ann@shop.example")
     made.define()
     return made
+
+
+@pytest.fixture
+def machine(server: Server, home: Path, tmp_path: Path) -> Machine:
+    """A machine that shares the shop's ledger and is configured to use the server."""
+    folder = tmp_path / "machine"
+    folder.mkdir()
+    return Machine(folder, server.url, {"PREFECT_DELIVERY_HOME": str(home)})
