@@ -8,26 +8,30 @@ continued by any other that claims the execution.
 import asyncio
 import threading
 from collections.abc import Awaitable, Callable
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any, Protocol
 
 from prefect_delivery.actions import Artifact, Job, Outputs
+from prefect_delivery.control import automatic_rollbacks, waiting_actions
 from prefect_delivery.definition.models import Action
 from prefect_delivery.engine.decide import decide
+from prefect_delivery.engine.gate import Hold
 from prefect_delivery.engine.resolve import call_of
-from prefect_delivery.engine.state import ActionRun, ArtifactRef, Execution, Status
+from prefect_delivery.engine.state import ArtifactRef, Execution, Status
 from prefect_delivery.engine.steps import (
     CancelAction,
     End,
     EndStage,
     EnterStage,
+    RetryStage,
     StartAction,
     Step,
     Wait,
 )
 from prefect_delivery.errors import ActionFailed, DeliveryError, LeaseLost
 from prefect_delivery.flows.arguments import arguments_of
+from prefect_delivery.flows.close import LEASE, close, close_dead
 from prefect_delivery.flows.performers import Performer, Result
 from prefect_delivery.holder import is_dead, this_holder
 from prefect_delivery.ledger import Attempt, Ledger
@@ -35,8 +39,6 @@ from prefect_delivery.logs import LogFile, LogWriter
 from prefect_delivery.registry import task_of
 from prefect_delivery.settings import settings
 
-LEASE = 60.0
-"""Seconds after which an execution whose loop gives no sign is taken over."""
 RENEW = 5.0
 POLL = 0.5
 """Seconds between looks into the ledger for what people or other processes did."""
@@ -142,12 +144,14 @@ class Loop:
             acted = [self._do(execution, step) for step in steps]
             if any(acted):
                 continue
-            if self._only_waits(execution):
-                self._note_status(execution, Status.WAITING)
-                if not self.observer.waits(execution):
-                    return self.ledger.executions.get(self.execution_id)
-            else:
-                self._note_status(execution, Status.IN_PROGRESS)
+            idle = not self._jobs and _waits(execution)
+            self._note_status(execution, Status.WAITING if idle else Status.IN_PROGRESS)
+            if (
+                idle
+                and waiting_actions(execution)
+                and not self.observer.waits(execution)
+            ):
+                return self.ledger.executions.get(self.execution_id)
             await self._pause([step for step in steps if isinstance(step, Wait)])
 
     def _do(self, execution: Execution, step: Step) -> bool:
@@ -155,7 +159,9 @@ class Loop:
         executions = self.ledger.executions
         match step:
             case EnterStage(stage):
-                executions.enter_stage(self._attempt, stage)
+                return self._enter(stage)
+            case RetryStage(stage, all_actions):
+                executions.retry_stage(self._attempt, stage, all_actions=all_actions)
             case StartAction(stage, action, number):
                 executions.begin_action(self._attempt, stage, action, number)
                 self._start(execution, (stage, action, number))
@@ -167,6 +173,15 @@ class Loop:
                 executions.end(self._attempt, status, reason)
             case Wait():
                 return False
+        return True
+
+    def _enter(self, stage: str) -> bool:
+        """Enter a stage if its gate lets us in; say whether anything has changed."""
+        verdict = self.ledger.executions.enter_stage(self._attempt, stage)
+        if isinstance(verdict, Hold):
+            # What we wait for may have lost its process.
+            close_dead(self.ledger, lambda _: None)
+            return False
         return True
 
     def _start(self, execution: Execution, key: Key) -> None:
@@ -284,11 +299,6 @@ class Loop:
                 if attempts[-1].status is Status.IN_PROGRESS:
                     self._start(execution, (stage, action, attempts[-1].attempt))
 
-    def _only_waits(self, execution: Execution) -> bool:
-        return not self._jobs and any(
-            run.status is Status.WAITING for run in _latest(execution)
-        )
-
     def _note_status(self, execution: Execution, status: Status) -> None:
         if execution.status is not status and execution.status is not Status.STOPPING:
             self.ledger.executions.set_status(self._attempt, status)
@@ -319,32 +329,22 @@ class Loop:
             self.observer.changed(self.ledger.executions.get(self.execution_id))
 
 
-def close(ledger: Ledger, attempt: Attempt, reason: str) -> None:
-    """Record as stopped all that has not ended in the execution of `attempt`."""
-    executions = ledger.executions
-    execution = executions.get(attempt.execution_id)
-    if execution.status.ended:
-        return
-    for stage, run in execution.stages.items():
-        if run.status.ended:
-            continue
-        for action, runs in run.actions.items():
-            if not runs[-1].status.ended:
-                number = runs[-1].attempt
-                executions.end_action(
-                    attempt, stage, action, number, Status.STOPPED, error=reason
-                )
-        executions.end_stage(attempt, stage, Status.STOPPED, reason)
-    executions.end(attempt, Status.STOPPED, reason)
+async def drive(loop: Loop) -> Execution:
+    """Drive an execution, then the rollbacks that its definition wants if it fails.
+
+    Returns:
+        The execution itself as it stands; see `Loop.run`.
+    """
+    ended = await loop.run()
+    for back in automatic_rollbacks(loop.ledger, ended):
+        await replace(loop, execution_id=back.id).run()
+    return ended
 
 
-def _latest(execution: Execution) -> list[ActionRun]:
-    return [
-        attempts[-1]
-        for run in execution.stages.values()
-        if not run.status.ended
-        for attempts in run.actions.values()
-    ]
+def _waits(execution: Execution) -> bool:
+    """Whether a stage waits to be entered, or an action for a decision."""
+    before = any(run.status is Status.WAITING for run in execution.stages.values())
+    return before or bool(waiting_actions(execution))
 
 
 def _named(

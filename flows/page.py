@@ -2,6 +2,7 @@
 
 import asyncio
 import re
+from collections.abc import Callable
 from uuid import UUID
 
 from httpx import HTTPError
@@ -10,7 +11,6 @@ from prefect.client.schemas import FlowRun
 from prefect.client.schemas.actions import ArtifactCreate, ArtifactUpdate
 from prefect.exceptions import PrefectException
 
-from prefect_delivery.actions import run_logger
 from prefect_delivery.engine.state import Execution
 from prefect_delivery.stage_view import stage_page
 
@@ -29,11 +29,17 @@ class Page:
     """
 
     def __init__(
-        self, client: PrefectClient, execution: Execution, flow_run: FlowRun
+        self,
+        client: PrefectClient,
+        execution: Execution,
+        flow_run: FlowRun,
+        notice: Callable[[str], None],
     ) -> None:
         self._client = client
         self._newest = execution
         self._flow_run = flow_run
+        self._notice = notice
+        self._is_silent = False
         self._named = False
         self._id: UUID | None = None
         self._changed = asyncio.Event()
@@ -52,6 +58,7 @@ class Page:
                 await self._put()
         except (TimeoutError, PrefectException, HTTPError) as error:
             self._complain(error)
+            self._notice("telling Prefect how it ended, for up to a minute")
         finally:
             self._task.cancel()
 
@@ -61,6 +68,7 @@ class Page:
             self._changed.clear()
             try:
                 await self._put()
+                self._is_silent = False
             except (PrefectException, HTTPError) as error:
                 self._complain(error)
                 self._changed.set()
@@ -97,8 +105,9 @@ class Page:
         )
 
     def _complain(self, error: Exception) -> None:
-        run_logger().warning(
-            "Prefect's page does not show how %s stands: %s",
-            self._newest.title,
-            str(error) or type(error).__name__,
-        )
+        if not self._is_silent:
+            said = str(error) or type(error).__name__
+            self._notice(
+                f"Prefect's server does not answer, which stops nothing: {said}"
+            )
+        self._is_silent = True

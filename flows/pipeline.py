@@ -8,7 +8,7 @@ from contextvars import ContextVar
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, Protocol, cast
 from uuid import UUID
 
 from httpx import HTTPError
@@ -25,7 +25,7 @@ from prefect_delivery.definition import load, load_file
 from prefect_delivery.definition.models import Pipeline
 from prefect_delivery.engine.state import Execution, Status
 from prefect_delivery.errors import ActionFailed
-from prefect_delivery.flows.loop import Loop, Observer
+from prefect_delivery.flows.loop import Loop, Observer, drive
 from prefect_delivery.flows.page import Page
 from prefect_delivery.flows.performers import Engine, task_runner
 from prefect_delivery.flows.signals import not_missed, taken
@@ -34,11 +34,20 @@ from prefect_delivery.ledger import Ledger
 ASK = 5.0
 """Seconds that Prefect may take to say why a run ends."""
 
-_also: ContextVar[Observer | None] = ContextVar("observer", default=None)
+
+class Watcher(Observer, Protocol):
+    """Watches an execution from outside of the flow."""
+
+    def notice(self, text: str) -> None:
+        """Called with what goes wrong beside the execution itself."""
+        ...
+
+
+_also: ContextVar[Watcher | None] = ContextVar("observer", default=None)
 
 
 @contextmanager
-def observed(observer: Observer) -> Iterator[None]:
+def observed(observer: Watcher) -> Iterator[None]:
     """Let `observer` watch the pipelines that run inside of this block."""
     token = _also.set(observer)
     try:
@@ -104,7 +113,7 @@ async def _drive(ledger: Ledger, execution: Execution) -> dict[str, Any]:
     assert context is not None and context.flow_run is not None  # noqa: S101 - in a flow
     flow_run = context.flow_run
     async with get_client() as client:
-        page = Page(client, execution, flow_run)
+        page = Page(client, execution, flow_run, _notice)
         loop = Loop(
             ledger,
             execution.id,
@@ -116,11 +125,17 @@ async def _drive(ledger: Ledger, execution: Execution) -> dict[str, Any]:
         try:
             # Where nobody watches, it is Prefect's worker that ends this process.
             with taken(loop.interrupt) if _also.get() else not_missed(loop.end):
-                ended = await loop.run()
+                ended = await drive(loop)
         finally:
             await page.close()
     # Prefect takes a returned state for the flow's own, and hands out what it holds.
     return cast("dict[str, Any]", _state(ended))
+
+
+def _notice(text: str) -> None:
+    run_logger().warning("%s", text)
+    if watcher := _also.get():
+        watcher.notice(text)
 
 
 async def _who_ended(client: PrefectClient, flow_run: UUID) -> str:
@@ -140,7 +155,7 @@ class _Observer:
     """Shows an execution on its Prefect page and to whoever else watches."""
 
     page: Page
-    also: Observer | None = field(default_factory=_also.get)
+    also: Watcher | None = field(default_factory=_also.get)
     _logger: Any = field(default_factory=run_logger)
 
     def changed(self, execution: Execution) -> None:

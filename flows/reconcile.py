@@ -10,9 +10,9 @@ from prefect_delivery.actions import run_logger
 from prefect_delivery.artifacts import ArtifactStore
 from prefect_delivery.blocks.environment import find_environment
 from prefect_delivery.containers import remove_orphans
-from prefect_delivery.errors import ActionFailed, DeliveryError, Refused
-from prefect_delivery.flows.loop import LEASE, close
-from prefect_delivery.holder import is_dead, this_holder
+from prefect_delivery.errors import ActionFailed, DeliveryError
+from prefect_delivery.flows.close import close_dead
+from prefect_delivery.holder import is_dead
 from prefect_delivery.ledger import Ledger
 from prefect_delivery.rollout.driver import recover
 from prefect_delivery.settings import settings
@@ -33,7 +33,7 @@ def reconcile() -> list[str]:
 def set_right(ledger: Ledger, say: Say) -> None:
     """Finish or undo rollouts, close executions, remove what has lost its owner."""
     _finish_rollouts(ledger, say)
-    _close_executions(ledger, say)
+    close_dead(ledger, say)
     _remove_workspaces(say)
     _remove_containers(say)
     _collect_artifacts(ledger, say)
@@ -52,25 +52,6 @@ def _finish_rollouts(ledger: Ledger, say: Say) -> None:
                 say(f"{name}: {done}")
         except DeliveryError as error:
             say(f"{name}: {error}")
-
-
-def _close_executions(ledger: Ledger, say: Say) -> None:
-    for execution in ledger.executions.list(open_only=True, limit=1000):
-        owner = ledger.executions.owner(execution.id)
-        if owner is None:
-            continue
-        try:
-            attempt = ledger.executions.claim(
-                execution.id, holder=this_holder(), ttl=LEASE, dead=is_dead
-            )
-        except Refused:
-            continue
-        close(ledger, attempt, "its process has ended")
-        ledger.executions.leave(attempt)
-        say(
-            f"{execution.title}: stopped, its process has ended "
-            f"(deliver retry {execution.pipeline} {execution.number})"
-        )
 
 
 def _remove_workspaces(say: Say) -> None:

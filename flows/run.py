@@ -10,7 +10,8 @@ from prefect.exceptions import PrefectException
 
 from prefect_delivery.control import waiting_actions
 from prefect_delivery.engine.state import Execution, Status
-from prefect_delivery.flows.loop import LEASE, Loop, close
+from prefect_delivery.flows.close import LEASE, close
+from prefect_delivery.flows.loop import Loop, drive
 from prefect_delivery.flows.performers import Direct
 from prefect_delivery.flows.pipeline import observed, pipeline
 from prefect_delivery.flows.signals import taken
@@ -40,6 +41,9 @@ class Watch:
 
     def line(self, action: str, line: str) -> None:
         self.on_line(action, line)
+
+    def notice(self, text: str) -> None:
+        self.on_notice(text)
 
     def waits(self, execution: Execution) -> bool:
         if self.ask is not None and self._asked is None:
@@ -101,4 +105,4 @@ async def _with_engine(execution_id: str) -> None:
 async def _direct(ledger: Ledger, execution_id: str, watch: Watch) -> Execution:
     loop = Loop(ledger, execution_id, Direct(), watch)
     with taken(loop.interrupt):
-        return await loop.run()
+        return await drive(loop)

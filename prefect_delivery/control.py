@@ -220,11 +220,38 @@ def rollback(
             f"stage '{stage}' of {pipeline} did not succeed in {wanted}",
             hint=f"deliver history {pipeline}",
         )
+    return _roll_back(ledger, target, stage, trigger="rollback", by=by)
+
+
+def automatic_rollbacks(ledger: Ledger, execution: Execution) -> list[Execution]:
+    """Record the rollbacks that the failed stages of an execution ask for.
+
+    A stage goes back to the last execution before in which it succeeded; where there is
+    none, nothing is done. A rollback that fails asks for no other.
+    """
+    if execution.status is not Status.FAILED or execution.carried:
+        return []
+    started = []
+    for name, run in execution.stages.items():
+        wish = execution.definition.stages[name].on_failure
+        if run.status is Status.FAILED and wish and wish.result == "rollback":
+            past = ledger.executions.list(execution.pipeline, limit=200)
+            earlier = [e for e in past if e.number < execution.number]
+            if target := _rollback_target(earlier, name, None, last=True):
+                by = f"{execution.title} failed"
+                trigger = "automatic-rollback"
+                started.append(_roll_back(ledger, target, name, trigger=trigger, by=by))
+    return started
+
+
+def _roll_back(
+    ledger: Ledger, target: Execution, stage: str, *, trigger: str, by: str
+) -> Execution:
     return ledger.executions.start(
         target.definition,
         variables=target.variables,
         revisions=target.revisions,
-        trigger="rollback",
+        trigger=trigger,
         started_by=by,
         only=(stage,),
         carried=Carried(
@@ -236,20 +263,56 @@ def rollback(
 
 
 def _rollback_target(
-    newest_first: list[Execution], stage: str, to: int | None
+    newest_first: list[Execution], stage: str, to: int | None, *, last: bool = False
 ) -> Execution | None:
-    """The execution to go back to; rollbacks stand for what they went back to."""
+    """The execution to go back to; rollbacks stand for what they went back to.
+
+    Args:
+        last: The last one whose work stands, rather than the one before it.
+    """
     ran = [e for e in newest_first if stage in e.stages]
     good = [e for e in ran if e.stages[stage].status is Status.SUCCEEDED]
     own = [e for e in good if e.carried is None]
     if to is not None:
         return next((e for e in own if e.number == to), None)
     tried = next((e for e in ran if e.carried is None or e in good), None)
-    if tried is None or tried not in good:
-        return own[0] if own else None
-    by_id = {e.id: e for e in own}
-    stands = by_id.get(tried.carried.execution, tried) if tried.carried else tried
+    stands = good[0] if good else None
+    if stands is not None and stands.carried:
+        back = stands.carried.execution
+        stands = next((e for e in own if e.id == back), None)
+    if stands is None or last or tried is None or tried not in good:
+        return stands
     return next((e for e in own if e.number < stands.number), None)
+
+
+def disable_transition(
+    ledger: Ledger, pipeline: str, stage: str, *, by: str, reason: str
+) -> None:
+    """Let no execution into a stage until somebody enables the way again.
+
+    Raises:
+        Refused: The pipeline has no such stage, or its way in is disabled already.
+    """
+    _check_stage(ledger, pipeline, stage)
+    ledger.transitions.disable(pipeline, stage, by=by, reason=reason)
+
+
+def enable_transition(ledger: Ledger, pipeline: str, stage: str, *, by: str) -> None:
+    """Let executions into a stage again.
+
+    Raises:
+        Refused: The way is not disabled.
+    """
+    ledger.transitions.enable(pipeline, stage, by=by)
+
+
+def _check_stage(ledger: Ledger, pipeline: str, stage: str) -> None:
+    stages = ledger.executions.find(pipeline).definition.stages
+    if stage not in stages:
+        raise Refused(
+            f"pipeline '{pipeline}' has no stage '{stage}'",
+            hint=f"there are: {', '.join(stages)}",
+        )
 
 
 def stop(

@@ -1,10 +1,12 @@
 """Drives or watches an execution from the terminal, and says how it ended."""
 
+import logging
 import os
+import sys
 import time
 from contextlib import ExitStack
 from datetime import UTC, datetime
-from typing import Self
+from typing import NoReturn, Self
 
 from prefect_delivery import control
 from prefect_delivery.cli.codes import TIMEOUT
@@ -43,8 +45,23 @@ def drive(
     Returns:
         The exit code.
     """
-    ended = show_execution(ledger, execution, local=local, wait=wait, lines=lines)
+    notices: list[str] = []
+    ended = show_execution(
+        ledger, execution, local=local, wait=wait, lines=lines, notices=notices
+    )
+    if notices:
+        _leave(code_of(ended))
     return code_of(ended)
+
+
+def _leave(code: int) -> NoReturn:
+    """End the process without what Prefect does at its end.
+
+    A server that is gone would be told of each event, for seconds each.
+    """
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code)
 
 
 def show_execution(
@@ -54,13 +71,23 @@ def show_execution(
     local: bool,
     wait: bool = True,
     lines: bool = False,
+    notices: list[str] | None = None,
 ) -> Execution:
-    """Carry out an execution and show it; see `drive`."""
+    """Carry out an execution and show it; see `drive`.
+
+    Args:
+        notices: Takes what went wrong between us and Prefect's server.
+    """
     from prefect_delivery.flows.run import Watch, run_execution
+
+    def notice(text: str) -> None:
+        complain(text)
+        if notices is not None:
+            notices.append(text)
 
     with reporter(lines=lines, known=execution) as shown:
         ask = Question(ledger, shown) if wait and may_ask() else None
-        watch = Watch(shown.changed, shown.line, ask, wait, on_notice=complain)
+        watch = Watch(shown.changed, shown.line, ask, wait, on_notice=notice)
         ended = run_execution(execution.id, watch, local=local, ledger=ledger)
         shown.changed(ended)
     conclude(ended)
@@ -97,6 +124,9 @@ class UseServer:
     def __enter__(self) -> Self:
         # Prefect tells the terminal of each failure with a traceback; its pages keep it.
         os.environ.setdefault("PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL", "CRITICAL")
+        # And of each event and log line that its server did not take.
+        os.environ.setdefault("PREFECT_LOGGING_INTERNAL_LEVEL", "CRITICAL")
+        logging.raiseExceptions = False
         if not self._local:
             self._connect()
         return self

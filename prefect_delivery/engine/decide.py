@@ -18,6 +18,7 @@ from prefect_delivery.engine.steps import (
     End,
     EndStage,
     EnterStage,
+    RetryStage,
     StartAction,
     Step,
     Wait,
@@ -53,11 +54,21 @@ def _stage_steps(
     execution: Execution, name: str, stage: Stage, now: datetime
 ) -> Iterator[Step]:
     run = execution.stages.get(name)
-    if run is None:
-        if not execution.stop and _needs_are_met(execution, stage):
-            yield EnterStage(name)
+    if run is None or run.status is Status.WAITING:
+        yield from _before(execution, name, stage, run)
     elif not run.status.ended:
         yield from _inside(execution, name, stage, run, now)
+
+
+def _before(
+    execution: Execution, name: str, stage: Stage, run: StageRun | None
+) -> Iterator[Step]:
+    """Steps for a stage that is not entered yet, or waits to be."""
+    if not execution.stop:
+        if run is not None or _needs_are_met(execution, stage):
+            yield EnterStage(name)
+    elif run is not None:
+        yield EndStage(name, Status.STOPPED, _stopped_by(execution))
 
 
 def _needs_are_met(execution: Execution, stage: Stage) -> bool:
@@ -85,9 +96,20 @@ def _inside(
     failed = [action for action in stage.actions if _has_failed(stage, run, action)]
     if failed:
         if not open_runs:
-            yield EndStage(name, Status.FAILED, _why(failed, last))
+            yield _failed(name, stage, run, _why(failed, last))
         return
     yield from _next_group(name, stage, run, now)
+
+
+def _failed(name: str, stage: Stage, run: StageRun, reason: str) -> Step:
+    """Close a failed stage, or run it again once where it says so.
+
+    A stage that was retried before, by itself or by a person, is not retried by itself.
+    """
+    wish = stage.on_failure
+    if wish and wish.result == "retry" and not run.baseline:
+        return RetryStage(name, wish.retry_mode == "all_actions")
+    return EndStage(name, Status.FAILED, reason)
 
 
 def _watch(

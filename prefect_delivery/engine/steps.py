@@ -8,9 +8,17 @@ from prefect_delivery.engine.state import Status
 
 @dataclass(frozen=True)
 class EnterStage:
-    """Enter a stage whose needs are met."""
+    """Enter a stage whose needs are met, as soon as its gate lets us in."""
 
     stage: str
+
+
+@dataclass(frozen=True)
+class RetryStage:
+    """Run a failed stage again by itself, once."""
+
+    stage: str
+    all_actions: bool
 
 
 @dataclass(frozen=True)
@@ -58,4 +66,4 @@ class Wait:
     until: datetime | None = None
 
 
-Step = EnterStage | StartAction | CancelAction | EndStage | End | Wait
+Step = EnterStage | RetryStage | StartAction | CancelAction | EndStage | End | Wait

@@ -12,6 +12,7 @@ from prefect_delivery.ledger.records import (
     RolloutKind,
     RolloutStatus,
     Step,
+    Transition,
     never,
 )
 
@@ -27,5 +28,6 @@ __all__ = [
     "RolloutKind",
     "RolloutStatus",
     "Step",
+    "Transition",
     "never",
 ]

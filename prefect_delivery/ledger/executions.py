@@ -18,12 +18,13 @@ from prefect_delivery.holder import this_holder
 from prefect_delivery.ledger import loading
 from prefect_delivery.ledger.claims import Claims
 from prefect_delivery.ledger.database import Transaction, writes
+from prefect_delivery.ledger.gates import Gates
 from prefect_delivery.ledger.interventions import Interventions
 from prefect_delivery.ledger.progress import Progress
 from prefect_delivery.ledger.tables import executions, external_ids, pipelines
 
 
-class Executions(Claims, Progress, Interventions):
+class Executions(Claims, Gates, Progress, Interventions):
     """Every execution of every pipeline."""
 
     @writes

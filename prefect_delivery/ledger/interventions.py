@@ -8,7 +8,8 @@ from prefect_delivery.engine.state import Status
 from prefect_delivery.errors import Refused
 from prefect_delivery.ledger.claims import row_of, title
 from prefect_delivery.ledger.database import Room, Transaction, writes
-from prefect_delivery.ledger.progress import ended_by
+from prefect_delivery.ledger.gates import mode_of, newer_in_stage
+from prefect_delivery.ledger.progress import baseline_of, ended_by
 from prefect_delivery.ledger.tables import (
     action_runs,
     decisions,
@@ -108,23 +109,28 @@ class Interventions(Room):
         by: str,
         all_actions: bool = False,
     ) -> None:
-        """Have a stage run again: it and its execution are in progress once more.
+        """Have a stage run again: its execution goes on, and the stage waits to be let in.
 
         Args:
             all_actions: Run those again that succeeded, too.
 
         Raises:
-            Refused: The stage did not fail.
+            Refused: The stage did not fail, or a newer execution has entered it since.
         """
         row = row_of(tx, execution_id)
         known = _failed_stage(tx, row, stage)
-        baseline = known.baseline | _baseline(tx, execution_id, stage, all_actions)
+        newer = newer_in_stage(tx, row, stage)
+        if newer and not row.carried and mode_of(tx, row) != "parallel":
+            raise Refused(
+                f"#{newer} has entered {stage} since; {title(row)} is out of date",
+                hint=f"deliver run {row.pipeline}, or deliver rollback {row.pipeline}"
+                f" {stage} --to {row.number}",
+            )
+        baseline = known.baseline | baseline_of(tx, execution_id, stage, all_actions)
         tx.execute(
             update(stage_runs)
             .filter_by(execution_id=execution_id, stage=stage)
-            .values(
-                status=Status.IN_PROGRESS, ended=None, reason=None, baseline=baseline
-            )
+            .values(status=Status.WAITING, ended=None, reason=None, baseline=baseline)
         )
         _set(
             tx,
@@ -177,20 +183,3 @@ def _failed_stage(tx: Transaction, execution: Row[Any], stage: str) -> Row[Any]:
     if Status(execution.status) in {Status.SUCCEEDED, Status.SUPERSEDED}:
         raise Refused(f"{title(execution)} has ended: {execution.status}")
     return known
-
-
-def _baseline(
-    tx: Transaction, execution_id: str, stage: str, all_actions: bool
-) -> dict[str, int]:
-    """By action that shall run again, the attempts it has had."""
-    runs = tx.execute(
-        select(action_runs)
-        .filter_by(execution_id=execution_id, stage=stage)
-        .order_by(action_runs.c.attempt)
-    )
-    last = {run.action: run for run in runs}
-    return {
-        action: run.attempt
-        for action, run in last.items()
-        if all_actions or run.status != Status.SUCCEEDED
-    }

@@ -13,6 +13,7 @@ from prefect_delivery.ledger.audit import Audit
 from prefect_delivery.ledger.database import Database
 from prefect_delivery.ledger.environments import Environments
 from prefect_delivery.ledger.executions import Executions
+from prefect_delivery.ledger.gates import Transitions
 from prefect_delivery.ledger.leases import Leases
 from prefect_delivery.ledger.releases import Releases
 from prefect_delivery.ledger.rollouts import Rollouts
@@ -49,6 +50,7 @@ class Ledger:
         self.releases = Releases(self._database)
         self.leases = Leases(self._database)
         self.rollouts = Rollouts(self._database)
+        self.transitions = Transitions(self._database)
         self.environments = Environments(self._database)
         self.audit = Audit(self._database)
         bring_up_to_date(self._database)

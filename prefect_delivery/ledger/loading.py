@@ -70,7 +70,8 @@ def _by_execution(rows: Sequence[AnyRow]) -> dict[str, list[AnyRow]]:
 
 
 @lru_cache(maxsize=256)
-def _definition(snapshot: str) -> Pipeline:
+def definition_of(snapshot: str) -> Pipeline:
+    """The definition of a snapshot; many executions share one."""
     return Pipeline.model_validate_json(snapshot)
 
 
@@ -79,7 +80,7 @@ def _execution(row: AnyRow, stages: dict[str, StageRun]) -> Execution:
         id=row.id,
         pipeline=row.pipeline,
         number=row.number,
-        definition=_definition(row.snapshot),
+        definition=definition_of(row.snapshot),
         status=Status(row.status),
         started=row.started,
         ended=row.ended,

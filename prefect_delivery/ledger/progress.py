@@ -31,22 +31,16 @@ class Progress(Room):
     """
 
     @writes
-    def enter_stage(self, tx: Transaction, attempt: Attempt, stage: str) -> None:
-        """Begin a stage.
-
-        Raises:
-            Refused: It has ended; `reopen` is what begins it again.
-        """
+    def retry_stage(
+        self, tx: Transaction, attempt: Attempt, stage: str, *, all_actions: bool
+    ) -> None:
+        """Have the failed actions of a stage that is in progress run again, or all."""
         execution = owned(tx, attempt)
         where = _stage(attempt, stage)
-        known = _one(tx, stage_runs, where)
-        if known is None:
-            _add_stage(tx, attempt, stage, status=Status.IN_PROGRESS, started=tx.now)
-        elif Status(known.status).ended:
-            raise Refused(f"stage '{stage}' of {title(execution)} has ended")
-        else:
-            return
-        tx.audit(attempt.holder, "enter stage", f"{title(execution)} / {stage}")
+        baseline = baseline_of(tx, attempt.execution_id, stage, all_actions)
+        tx.execute(update(stage_runs).where(where).values(baseline=baseline))
+        subject = f"{title(execution)} / {stage}"
+        tx.audit(attempt.holder, "retry stage", subject, baseline=baseline)
 
     @writes
     def begin_action(
@@ -192,6 +186,23 @@ class Progress(Room):
         execution = owned(tx, attempt)
         _set(tx, attempt, flow_run=flow_run)
         tx.audit(attempt.holder, "note flow run", title(execution), flow_run=flow_run)
+
+
+def baseline_of(
+    tx: Transaction, execution_id: str, stage: str, all_actions: bool
+) -> dict[str, int]:
+    """By action that shall run again, the attempts it has had."""
+    runs = tx.execute(
+        select(action_runs)
+        .filter_by(execution_id=execution_id, stage=stage)
+        .order_by(action_runs.c.attempt)
+    )
+    last = {run.action: run for run in runs}
+    return {
+        action: run.attempt
+        for action, run in last.items()
+        if all_actions or run.status != Status.SUCCEEDED
+    }
 
 
 def ended_by(tx: Transaction, run: Row[Any]) -> str:

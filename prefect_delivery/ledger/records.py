@@ -119,6 +119,17 @@ class Rollout:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Transition:
+    """The disabled way into a stage: by whom, why, and since when."""
+
+    pipeline: str
+    stage: str
+    by: str
+    reason: str
+    disabled: datetime
+
+
+@dataclass(frozen=True, kw_only=True)
 class EnvironmentState:
     """What the ledger knows of an environment.
 

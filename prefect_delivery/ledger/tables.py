@@ -193,6 +193,16 @@ environments = Table(
     Column("registered", Moment, nullable=False),
 )
 
+transitions = Table(
+    "transitions",
+    metadata,
+    Column("pipeline", Text, primary_key=True),
+    Column("stage", Text, primary_key=True),
+    Column("disabled_by", Words, nullable=False),
+    Column("reason", Words, nullable=False),
+    Column("disabled", Moment, nullable=False),
+)
+
 leases = Table(
     "leases",
     metadata,

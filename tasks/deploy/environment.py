@@ -142,4 +142,4 @@ def _release(
         definition_digest=execution.definition.digest,
         variables={**execution.variables, **variables},
     )
-    return release, "rollback" if execution.trigger == "rollback" else "forward"
+    return release, "rollback" if execution.carried else "forward"

@@ -36,6 +36,10 @@ PATIENT = """
             - until test -e %(mark)s.go; do sleep 0.1; done
             - mkdir dist
             - touch dist/greeting
+      later:
+        uses: build/commands
+        run_order: 2
+        with: {commands: ["until test -e %(mark)s.on; do sleep 0.1; done"]}
 """
 
 
@@ -75,9 +79,11 @@ def test_a_server_that_does_not_answer_is_named_and_nothing_is_recorded(
 
 
 class _Locked(BaseHTTPRequestHandler):
-    def do_POST(self) -> None:
+    def do_GET(self) -> None:
         self.send_response(401)
         self.end_headers()
+
+    do_POST = do_GET
 
     def log_message(self, *_: object) -> None:
         pass
@@ -142,14 +148,17 @@ def test_an_execution_outlives_its_server(
 
     own_server.kill()
     Path(f"{mark}.go").touch()
+    Path(f"{mark}.on").touch()
 
     assert run.wait(timeout=180) == 0
     ended = shop.ledger.executions.find("shop")
     assert (ended.status, ended.reason) == (Status.SUCCEEDED, None)
     out, err = machine.output()
     assert "✓ shop #1 succeeded after" in out
-    (notice,) = err.splitlines()
-    assert notice.startswith("Prefect could not be told how the execution ended")
+    silent, trying, given_up = err.splitlines()
+    assert silent.startswith("Prefect's server does not answer, which stops nothing")
+    assert trying == "telling Prefect how it ended, for up to a minute"
+    assert given_up.startswith("Prefect could not be told how the execution ended")
 
 
 def test_a_server_that_comes_back_learns_everything(
@@ -160,17 +169,20 @@ def test_a_server_that_comes_back_learns_everything(
     until(mark.exists, "the build")
 
     own_server.kill()
-    own_server.start()
     Path(f"{mark}.go").touch()
+    until(lambda: "Build / later" in machine.output()[0], "the end of an action")
+    own_server.start()
+    Path(f"{mark}.on").touch()
 
     assert run.wait(timeout=180) == 0
-    assert machine.output()[1] == ""
+    assert "could not be told" not in machine.output()[1]
     ended = shop.ledger.executions.find("shop")
     assert ended.flow_run is not None
-    seen = seen_by_prefect(own_server.url, UUID(ended.flow_run), tasks=3)
+    seen = seen_by_prefect(own_server.url, UUID(ended.flow_run), tasks=4)
     assert (seen.flow_run.state_name, seen.flow_run.name) == ("Completed", "shop #1")
     assert seen.tasks == dict.fromkeys(
-        ["Source / app", "Build / package", "Deliver / show"], "Completed"
+        ["Source / app", "Build / package", "Build / later", "Deliver / show"],
+        "Completed",
     )
     assert "succeeded" in seen.page
 

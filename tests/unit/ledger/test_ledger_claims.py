@@ -6,7 +6,7 @@ from prefect_delivery.engine.state import Execution, Status
 from prefect_delivery.errors import LeaseLost, Refused
 from prefect_delivery.ledger import Attempt, Ledger
 
-WRITES: dict[str, Callable[[Ledger, Attempt], None]] = {
+WRITES: dict[str, Callable[[Ledger, Attempt], object]] = {
     "enter_stage": lambda ledger, attempt: ledger.executions.enter_stage(
         attempt, "Build"
     ),
@@ -35,7 +35,7 @@ WRITES: dict[str, Callable[[Ledger, Attempt], None]] = {
 
 @pytest.mark.parametrize("write", WRITES.values(), ids=WRITES)
 def test_an_older_attempt_writes_nothing(
-    ledger: Ledger, attempt: Attempt, write: Callable[[Ledger, Attempt], None]
+    ledger: Ledger, attempt: Attempt, write: Callable[[Ledger, Attempt], object]
 ) -> None:
     ledger.executions.enter_stage(attempt, "Source")
     ledger.executions.begin_action(attempt, "Source", "run", 1)
@@ -54,7 +54,7 @@ def test_an_older_attempt_writes_nothing(
 
 @pytest.mark.parametrize("write", WRITES.values(), ids=WRITES)
 def test_an_attempt_that_was_left_writes_nothing(
-    ledger: Ledger, attempt: Attempt, write: Callable[[Ledger, Attempt], None]
+    ledger: Ledger, attempt: Attempt, write: Callable[[Ledger, Attempt], object]
 ) -> None:
     ledger.executions.leave(attempt)
 

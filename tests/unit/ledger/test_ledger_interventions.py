@@ -134,7 +134,7 @@ def test_a_retry_runs_what_failed_again(ledger: Ledger, failed: Execution) -> No
     found = ledger.executions.get(failed.id)
     build = found.stages["Build"]
     assert (found.status, found.ended, found.reason) == (Status.IN_PROGRESS, None, None)
-    assert (build.status, build.ended, build.reason) == (Status.IN_PROGRESS, None, None)
+    assert (build.status, build.ended, build.reason) == (Status.WAITING, None, None)
     assert build.baseline == {"lint": 1}
     assert len(build.actions["lint"]) == 1
 

@@ -134,6 +134,14 @@ def _create_tables() -> None:
         sa.Column("registered", sa.DateTime(timezone=True), nullable=False),
     )
     op.create_table(
+        "transitions",
+        sa.Column("pipeline", sa.Text, primary_key=True),
+        sa.Column("stage", sa.Text, primary_key=True),
+        sa.Column("disabled_by", sa.Text, nullable=False),
+        sa.Column("reason", sa.Text, nullable=False),
+        sa.Column("disabled", sa.DateTime(timezone=True), nullable=False),
+    )
+    op.create_table(
         "leases",
         sa.Column("name", sa.Text, primary_key=True),
         sa.Column("token", sa.Integer, nullable=False),

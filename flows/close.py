@@ -1,0 +1,50 @@
+"""Close executions that nobody drives any more."""
+
+from collections.abc import Callable
+
+from prefect_delivery.engine.state import Status
+from prefect_delivery.errors import Refused
+from prefect_delivery.holder import is_dead, this_holder
+from prefect_delivery.ledger import Attempt, Ledger
+
+LEASE = 60.0
+"""Seconds after which an execution whose loop gives no sign is taken over."""
+
+
+def close_dead(ledger: Ledger, say: Callable[[str], None]) -> None:
+    """Record as stopped each execution whose process has ended; says which."""
+    for execution in ledger.executions.list(open_only=True, limit=1000):
+        owner = ledger.executions.owner(execution.id)
+        if owner is None or not (owner.expired or is_dead(owner.holder)):
+            continue
+        try:
+            attempt = ledger.executions.claim(
+                execution.id, holder=this_holder(), ttl=LEASE, dead=is_dead
+            )
+        except Refused:
+            continue
+        close(ledger, attempt, "its process has ended")
+        ledger.executions.leave(attempt)
+        say(
+            f"{execution.title}: stopped, its process has ended "
+            f"(deliver retry {execution.pipeline} {execution.number})"
+        )
+
+
+def close(ledger: Ledger, attempt: Attempt, reason: str) -> None:
+    """Record as stopped all that has not ended in the execution of `attempt`."""
+    executions = ledger.executions
+    execution = executions.get(attempt.execution_id)
+    if execution.status.ended:
+        return
+    for stage, run in execution.stages.items():
+        if run.status.ended:
+            continue
+        for action, runs in run.actions.items():
+            if not runs[-1].status.ended:
+                number = runs[-1].attempt
+                executions.end_action(
+                    attempt, stage, action, number, Status.STOPPED, error=reason
+                )
+        executions.end_stage(attempt, stage, Status.STOPPED, reason)
+    executions.end(attempt, Status.STOPPED, reason)
