@@ -42,6 +42,8 @@ COMMANDS: list[tuple[Group, str, str, str]] = [
     (_RUN, "demo", "demo:demo", "See a delivery from source to rollback, in a minute."),
     (_DECIDE, "approve", "decisions:approve", "Approve what waits for a decision."),
     (_DECIDE, "reject", "decisions:reject", "Reject what waits for a decision."),
+    (_DECIDE, "freeze", "transitions:freeze", "Let no execution into a stage."),
+    (_DECIDE, "thaw", "transitions:thaw", "Let executions into a stage again."),
     (_LOOK, "status", "looking:status", "Show how executions stand."),
     (_LOOK, "history", "looking:history", "List earlier executions."),
     (_LOOK, "logs", "logs:logs", "Show what actions have logged."),

@@ -12,7 +12,7 @@ from prefect_delivery.cli.data import execution_data
 from prefect_delivery.cli.drive import follow
 from prefect_delivery.cli.exits import code_of
 from prefect_delivery.cli.target import find_execution, parse_target
-from prefect_delivery.cli.terminal import Format, show, write, write_json
+from prefect_delivery.cli.terminal import Format, one_line, show, write, write_json
 from prefect_delivery.cli.views import (
     headline,
     next_commands,
@@ -122,6 +122,9 @@ def _one(execution: Execution, output: Format) -> int:
         write_json(execution_data(execution, now))
     else:
         show(headline(execution, now), tree(execution, now))
+        for closed in Ledger.open().transitions.list(execution.pipeline):
+            said = one_line(f"{closed.stage} is frozen by {closed.by}: {closed.reason}")
+            write(f"  {said}")
         for command in next_commands(execution):
             write(f"  {command}")
     return code_of(execution)
