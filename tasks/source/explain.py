@@ -25,6 +25,11 @@ class _Cause:
 # The first that matches counts. Messages of git 2.39 to 2.47, OpenSSH 9, curl 8.
 _CAUSES = (
     _Cause(
+        r"no space left on device|unable to write file|disk quota exceeded",
+        "no space left for the files of {url}",
+        "make room in the folder of the workspaces: deliver doctor",
+    ),
+    _Cause(
         r"not our ref|unadvertised object|no such remote ref|remote error: upload-pack:",
         "{url} does not have this commit",
         kind=Unadvertised,
