@@ -17,7 +17,7 @@ Words = Annotated[str, Parameter(required=True)]
 def freeze(
     *stage: Words, message: Annotated[str, Parameter(name=["--message", "-m"])]
 ) -> int:
-    """Let no execution into a stage until it is thawed.
+    """Let no execution into a stage.
 
     Executions wait before it; of those that a newer one supersedes, the newest goes on.
 

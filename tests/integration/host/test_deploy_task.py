@@ -11,6 +11,7 @@ from prefect.transactions import transaction
 from prefect_delivery.actions import Artifact, Job
 from prefect_delivery.blocks import Hooks, HostEnvironment, find_environment
 from prefect_delivery.definition.models import Pipeline
+from prefect_delivery.engine.state import Carried
 from prefect_delivery.errors import ActionFailed, Refused
 from prefect_delivery.tasks.deploy.environment import deploy
 
@@ -32,13 +33,16 @@ def shown(site: HostEnvironment) -> str:
     return (site.root / "current" / "version").read_text()
 
 
-def start(shop: Shop, trigger: str = "manual") -> str:
-    """Id of a new execution of a pipeline called shop."""
+def start(shop: Shop, back_to: str | None = None) -> str:
+    """Id of a new execution of a pipeline called shop, or of a rollback."""
     definition = Pipeline.model_validate(
         {"pipeline": "shop", "stages": {"Source": {"actions": {"a": {"uses": "a/b"}}}}}
     )
     return shop.ledger.executions.start(
-        definition, variables={}, trigger=trigger, started_by="ann"
+        definition,
+        variables={},
+        started_by="ann",
+        carried=Carried(execution=back_to) if back_to else None,
     ).id
 
 
@@ -104,10 +108,11 @@ def test_an_older_execution_never_replaces_a_newer_one(
 def test_an_execution_that_rolls_back_brings_the_same_release_back(
     shop: Shop, site: HostEnvironment
 ) -> None:
-    first = deploy.fn(artifact_of(shop, "one"), site, job=Job(execution=start(shop)))
+    made = start(shop)
+    first = deploy.fn(artifact_of(shop, "one"), site, job=Job(execution=made))
     deploy.fn(artifact_of(shop, "two"), site, job=Job(execution=start(shop)))
 
-    back = start(shop, trigger="rollback")
+    back = start(shop, back_to=made)
     again = deploy.fn(artifact_of(shop, "one"), site, job=Job(execution=back))
 
     assert shown(site) == "one"
