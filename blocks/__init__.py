@@ -2,6 +2,8 @@
 
 from prefect_delivery.blocks.environment import (
     Environment,
+    Gates,
+    Group,
     Hooks,
     HttpCheck,
     find_environment,
@@ -10,6 +12,8 @@ from prefect_delivery.blocks.host import HostEnvironment, Ready, Service
 
 __all__ = [
     "Environment",
+    "Gates",
+    "Group",
     "Hooks",
     "HostEnvironment",
     "HttpCheck",

@@ -21,11 +21,19 @@ from prefect_delivery.definition.catalogue import (
     Catalogue,
     installed,
 )
+from prefect_delivery.engine.approvals import Gates, Group
 from prefect_delivery.errors import Refused
 from prefect_delivery.ledger import Release
 from prefect_delivery.rollout import HookTime, Strategy
 
-__all__ = ["Environment", "Hooks", "HttpCheck", "find_environment"]
+__all__ = [
+    "Environment",
+    "Gates",
+    "Group",
+    "Hooks",
+    "HttpCheck",
+    "find_environment",
+]
 
 
 class Environment(Block):
@@ -60,6 +68,11 @@ class Environment(Block):
     )
     url: str | None = Field(
         default=None, description="Where people reach it, for checks and links."
+    )
+    gates: Gates = Field(
+        default_factory=Gates,
+        description="Who must approve what is deployed here, and where it may come"
+        " from.",
     )
 
     @property

@@ -14,12 +14,14 @@ from typing import Any, Protocol
 
 from prefect_delivery.actions import Artifact, Job, Outputs
 from prefect_delivery.control import automatic_rollbacks, waiting_actions
-from prefect_delivery.definition.models import Action
+from prefect_delivery.definition.models import Action, Rule
+from prefect_delivery.engine.conditions import shown, spec_of
 from prefect_delivery.engine.decide import decide
 from prefect_delivery.engine.gate import Hold
 from prefect_delivery.engine.resolve import call_of
 from prefect_delivery.engine.state import ArtifactRef, Execution, Status
 from prefect_delivery.engine.steps import (
+    AskAgain,
     CancelAction,
     End,
     EndStage,
@@ -87,6 +89,8 @@ class Loop:
     _interrupted: str | None = None
     _task: "asyncio.Task[Any] | None" = None
     _going: bool = False
+    _held: bool = False
+    _following: "Loop | None" = None
 
     async def run(self) -> Execution:
         """Drive the execution.
@@ -127,12 +131,16 @@ class Loop:
     def interrupt(self, reason: str) -> None:
         """Stop the execution from a signal handler in the loop's thread."""
         self._interrupted = reason
+        if self._following:
+            self._following.interrupt(reason)
 
     def end(self) -> None:
         """End `run` from a signal handler, unless it ends already."""
         if self._going and self._task:
             self._going = False
             self._task.cancel()
+        if self._following:
+            self._following.end()
 
     async def _drive(self) -> Execution:
         while True:
@@ -148,7 +156,7 @@ class Loop:
             self._note_status(execution, Status.WAITING if idle else Status.IN_PROGRESS)
             if (
                 idle
-                and waiting_actions(execution)
+                and (waiting_actions(execution) or self._held)
                 and not self.observer.waits(execution)
             ):
                 return self.ledger.executions.get(self.execution_id)
@@ -165,6 +173,9 @@ class Loop:
             case StartAction(stage, action, number):
                 executions.begin_action(self._attempt, stage, action, number)
                 self._start(execution, (stage, action, number))
+            case AskAgain(stage, action, number):
+                executions.ask_again(self._attempt, stage, action, number)
+                self._start(execution, (stage, action, number))
             case CancelAction():
                 return self._cancel(step)
             case EndStage(stage, status, reason):
@@ -178,6 +189,7 @@ class Loop:
     def _enter(self, stage: str) -> bool:
         """Enter a stage if its gate lets us in; say whether anything has changed."""
         verdict = self.ledger.executions.enter_stage(self._attempt, stage)
+        self._held = isinstance(verdict, Hold) and verdict.for_people
         if isinstance(verdict, Hold):
             # What we wait for may have lost its process.
             close_dead(self.ledger, lambda _: None)
@@ -187,7 +199,7 @@ class Loop:
     def _start(self, execution: Execution, key: Key) -> None:
         """Hand an attempt to the performer; what cannot start has failed."""
         stage, action, number = key
-        name = f"{stage} / {action}"
+        name = f"{stage} / {shown(action)}"
         log = LogFile.of(execution.id, stage, action, number).writer(
             lambda line: self.observer.line(name, line)
         )
@@ -210,8 +222,8 @@ class Loop:
         except DeliveryError as error:
             self._ended.put_nowait((key, error))
             return
-        shown = name if number == 1 else f"{name} (attempt {number})"
-        self.performer.submit(task, arguments, shown, self._reporter(key))
+        title = name if number == 1 else f"{name} (attempt {number})"
+        self.performer.submit(task, arguments, title, self._reporter(key))
 
     def _reporter(self, key: Key) -> Callable[[Result], None]:
         def report(result: Result) -> None:
@@ -229,7 +241,7 @@ class Loop:
                 job.retryable = step.retryable
             return False
         self.ledger.executions.end_action(
-            self._attempt, *key, Status.FAILED, error=step.reason, retryable=False
+            self._attempt, *key, step.status, error=step.reason, retryable=False
         )
         return True
 
@@ -264,10 +276,11 @@ class Loop:
             job.log(f"failed: {error}")
         else:
             outputs, error = result, None
-            status = Status.WAITING if result.waiting else Status.SUCCEEDED
+            waits = result.waiting or result.again
+            status = Status.WAITING if waits else Status.SUCCEEDED
         self._logs.pop(key).close()
         execution = self.ledger.executions.get(self.execution_id)
-        spec = execution.definition.stages[stage].actions[action]
+        spec = spec_of(execution.definition.stages[stage], action)
         try:
             self.ledger.executions.end_action(
                 self._attempt,
@@ -280,6 +293,7 @@ class Loop:
                 variables=outputs.variables,
                 reports=[asdict(report) for report in outputs.reports],
                 retryable=job.retryable,
+                due=None if error else outputs.again,
             )
         except ActionFailed as refused:
             # The ledger takes no more than so many bytes of variables.
@@ -337,24 +351,32 @@ async def drive(loop: Loop) -> Execution:
     """
     ended = await loop.run()
     for back in automatic_rollbacks(loop.ledger, ended):
-        await replace(loop, execution_id=back.id).run()
+        # Signals reach the loop that is known to their handlers.
+        loop._following = replace(loop, execution_id=back.id, _following=None)
+        await loop._following.run()
     return ended
 
 
 def _waits(execution: Execution) -> bool:
-    """Whether a stage waits to be entered, or an action for a decision."""
-    before = any(run.status is Status.WAITING for run in execution.stages.values())
-    return before or bool(waiting_actions(execution))
+    """Whether a stage waits to be entered, or an action for a decision or its time."""
+    return any(
+        Status.WAITING
+        in {run.status, *(runs[-1].status for runs in run.actions.values())}
+        for run in execution.stages.values()
+        if not run.status.ended
+    )
 
 
 def _named(
-    spec: Action, action: str, artifacts: dict[str, Artifact]
+    spec: Action | Rule, action: str, artifacts: dict[str, Artifact]
 ) -> dict[str, ArtifactRef]:
     """Artifacts under the names of the definition: a source's single one has its own."""
     refs = {
         name: ArtifactRef(digest=artifact.digest, size=artifact.size)
         for name, artifact in artifacts.items()
     }
+    if isinstance(spec, Rule):
+        return {}
     if spec.uses.startswith("source/") and len(refs) == 1:
         return {next(iter(spec.outputs), action): next(iter(refs.values()))}
     return refs

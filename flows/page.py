@@ -51,14 +51,19 @@ class Page:
         self._newest = execution
         self._changed.set()
 
-    async def close(self) -> None:
-        """Publish the last state, also when this process was told to end."""
+    async def close(self) -> bool:
+        """Publish the last state, also when this process was told to end.
+
+        Returns:
+            Whether Prefect's server took it.
+        """
         try:
             async with asyncio.timeout(LAST):
                 await self._put()
+            return True
         except (TimeoutError, PrefectException, HTTPError) as error:
             self._complain(error)
-            self._notice("telling Prefect how it ended, for up to a minute")
+            return False
         finally:
             self._task.cancel()
 
@@ -106,7 +111,7 @@ class Page:
 
     def _complain(self, error: Exception) -> None:
         if not self._is_silent:
-            said = str(error) or type(error).__name__
+            said = str(error) or f"no answer within {LAST:g} s"
             self._notice(
                 f"Prefect's server does not answer, which stops nothing: {said}"
             )

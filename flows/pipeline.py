@@ -15,8 +15,9 @@ from httpx import HTTPError
 from prefect import flow
 from prefect.client.orchestration import PrefectClient, get_client
 from prefect.client.schemas import State
-from prefect.context import FlowRunContext
+from prefect.context import FlowRunContext, SettingsContext, get_settings_context
 from prefect.exceptions import PrefectException
+from prefect.settings import PREFECT_CLIENT_MAX_RETRIES
 from prefect.states import Cancelled, Completed, Failed
 
 from prefect_delivery import control
@@ -33,6 +34,8 @@ from prefect_delivery.ledger import Ledger
 
 ASK = 5.0
 """Seconds that Prefect may take to say why a run ends."""
+BRIEF = 3
+"""Tries, after the first, to tell Prefect how a run ended: some 20 seconds."""
 
 
 class Watcher(Observer, Protocol):
@@ -127,9 +130,24 @@ async def _drive(ledger: Ledger, execution: Execution) -> dict[str, Any]:
             with taken(loop.interrupt) if _also.get() else not_missed(loop.end):
                 ended = await drive(loop)
         finally:
-            await page.close()
+            if not await page.close():
+                _be_brief()
     # Prefect takes a returned state for the flow's own, and hands out what it holds.
     return cast("dict[str, Any]", _state(ended))
+
+
+def _be_brief() -> None:
+    """Where somebody waits, let the engine try to tell a silent server for a minute.
+
+    It reports twice what it cannot report, each time for a minute by default. The
+    setting ends with the context of the task we are in.
+    """
+    if _also.get():
+        _notice("telling Prefect how it ended, for about a minute")
+        tries = min(BRIEF, PREFECT_CLIENT_MAX_RETRIES.value())
+        now = get_settings_context()
+        brief = now.settings.copy_with_update({PREFECT_CLIENT_MAX_RETRIES: tries})
+        SettingsContext(profile=now.profile, settings=brief).__enter__()
 
 
 def _notice(text: str) -> None:

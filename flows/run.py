@@ -46,6 +46,8 @@ class Watch:
         self.on_notice(text)
 
     def waits(self, execution: Execution) -> bool:
+        if not waiting_actions(execution):
+            return self.stay
         if self.ask is not None and self._asked is None:
             # A thread of its own: somebody elsewhere may answer before the terminal.
             self._asked = threading.Thread(
@@ -78,7 +80,8 @@ def run_execution(
     try:
         with observed(watch):
             asyncio.run(_with_engine(execution_id))
-    except (HTTPError, PrefectException) as error:
+    except (HTTPError, PrefectException, RuntimeError) as error:
+        # What goes wrong in the flow is in its state; this is Prefect's engine.
         said = f"{type(error).__name__}: {error}".partition("\n")[0]
         _give_up(ledger, execution_id, said)
         watch.on_notice(f"Prefect could not be told how the execution ended: {said}")

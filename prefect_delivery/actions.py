@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from datetime import datetime
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Annotated, Any, ParamSpec, Protocol, TypeVar
@@ -97,6 +98,8 @@ class Outputs:
         link: Where a person can see more.
         waiting: True when the action has asked and the answer comes later, by
             somebody's decision in the ledger.
+        again: When to carry it out again, since it has no answer yet. Until then it
+            waits, at most as long as the action's or rule's `timeout`.
     """
 
     artifacts: dict[str, Artifact] = field(default_factory=dict[str, Artifact])
@@ -105,6 +108,7 @@ class Outputs:
     summary: str | None = None
     link: str | None = None
     waiting: bool = False
+    again: datetime | None = None
 
 
 class External(Protocol):

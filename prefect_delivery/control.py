@@ -7,7 +7,14 @@ import getpass
 import os
 from collections.abc import Iterator
 
+from prefect_delivery.approvals import ApprovalView, view_of
 from prefect_delivery.definition.models import Pipeline
+from prefect_delivery.engine.conditions import (
+    When,
+    conditions_to_override,
+    has_acted,
+    wants_rollback,
+)
 from prefect_delivery.engine.resolve import artifacts_of, variables_of
 from prefect_delivery.engine.state import Carried, Execution, Status
 from prefect_delivery.errors import Refused
@@ -101,16 +108,25 @@ def approve(
     by: str,
     comment: str = "",
     action: str | None = None,
+    seen: str | None = None,
 ) -> Execution:
     """Approve the action that waits in an execution, the latest by default.
 
+    It goes on once all have approved who must; `approval_view` says who is missing.
+
     Args:
         action: `Stage/action` or `action`, where several wait.
+        seen: Fingerprint of the view that the person was shown.
 
     Raises:
-        Refused: Nothing waits, several do, or it was decided already.
+        Refused: Nothing waits, several do, it was decided already, the person may not
+            approve it, or there is something else to decide than was seen.
     """
-    return _decide(ledger, pipeline, number, by, comment, action, approved=True)
+    execution, stage, name = waiting_approval(ledger, pipeline, number, action)
+    ledger.executions.decide(
+        execution.id, stage, name, by=by, approved=True, comment=comment, seen=seen
+    )
+    return ledger.executions.get(execution.id)
 
 
 def reject(
@@ -121,21 +137,49 @@ def reject(
     by: str,
     comment: str = "",
     action: str | None = None,
+    seen: str | None = None,
 ) -> Execution:
-    """Reject the action that waits; see `approve`."""
-    return _decide(ledger, pipeline, number, by, comment, action, approved=False)
+    """Reject the action that waits, whoever has approved it; see `approve`."""
+    execution, stage, name = waiting_approval(ledger, pipeline, number, action)
+    ledger.executions.decide(
+        execution.id, stage, name, by=by, approved=False, comment=comment, seen=seen
+    )
+    return ledger.executions.get(execution.id)
 
 
-def _decide(
-    ledger: Ledger,
-    pipeline: str,
-    number: int | None,
-    by: str,
-    comment: str,
-    action: str | None,
-    *,
-    approved: bool,
-) -> Execution:
+def approval_view(
+    ledger: Ledger, execution: Execution, stage: str, action: str
+) -> ApprovalView:
+    """What there is to decide, who has voted and who is missing.
+
+    Raises:
+        Refused: The action has not begun.
+    """
+    return view_of(ledger, execution, stage, action)
+
+
+def approvals_waiting(ledger: Ledger, by: str | None = None) -> list[ApprovalView]:
+    """What waits for a decision over all pipelines, the newest execution first.
+
+    Args:
+        by: Only what waits for this person.
+    """
+    views = [
+        view_of(ledger, execution, stage, name)
+        for execution in ledger.executions.list(open_only=True, limit=1000)
+        for stage, name in waiting_actions(execution)
+    ]
+    return [view for view in views if by is None or view.waits_for(by)]
+
+
+def waiting_approval(
+    ledger: Ledger, pipeline: str, number: int | None = None, action: str | None = None
+) -> tuple[Execution, str, str]:
+    """The execution, stage and name of the one action that waits for a decision.
+
+    Raises:
+        Refused: Nothing waits, or several do.
+    """
     execution = ledger.executions.find(pipeline, number)
     waiting = [
         (stage, name)
@@ -150,11 +194,7 @@ def _decide(
             else f"{execution.title} waits for no decision",
             hint=f"deliver status {pipeline} {execution.number}",
         )
-    stage, name = waiting[0]
-    ledger.executions.decide(
-        execution.id, stage, name, by=by, approved=approved, comment=comment
-    )
-    return ledger.executions.get(execution.id)
+    return execution, *waiting[0]
 
 
 def waiting_actions(execution: Execution) -> list[tuple[str, str]]:
@@ -163,7 +203,9 @@ def waiting_actions(execution: Execution) -> list[tuple[str, str]]:
         (stage, name)
         for stage, run in execution.stages.items()
         for name, attempts in run.actions.items()
-        if attempts[-1].status is Status.WAITING and not run.status.ended
+        if attempts[-1].status is Status.WAITING
+        and attempts[-1].due is None
+        and not run.status.ended
     ]
 
 
@@ -226,15 +268,15 @@ def rollback(
 def automatic_rollbacks(ledger: Ledger, execution: Execution) -> list[Execution]:
     """Record the rollbacks that the failed stages of an execution ask for.
 
-    A stage goes back to the last execution before in which it succeeded; where there is
-    none, nothing is done. A rollback that fails asks for no other.
+    They ask by `on_failure`, or by an `on_success` that was not met. A stage goes back
+    to the last execution before in which it succeeded; where there is none, nothing is
+    done. A rollback that fails asks for no other.
     """
     if execution.status is not Status.FAILED or execution.carried:
         return []
     started = []
-    for name, run in execution.stages.items():
-        wish = execution.definition.stages[name].on_failure
-        if run.status is Status.FAILED and wish and wish.result == "rollback":
+    for name in execution.stages:
+        if wants_rollback(execution, name):
             past = ledger.executions.list(execution.pipeline, limit=200)
             earlier = [e for e in past if e.number < execution.number]
             if target := _rollback_target(earlier, name, None, last=True):
@@ -270,7 +312,7 @@ def _rollback_target(
     Args:
         last: The last one whose work stands, rather than the one before it.
     """
-    ran = [e for e in newest_first if stage in e.stages]
+    ran = [e for e in newest_first if stage in e.stages and has_acted(e.stages[stage])]
     good = [e for e in ran if e.stages[stage].status is Status.SUCCEEDED]
     own = [e for e in good if e.carried is None]
     if to is not None:
@@ -283,6 +325,46 @@ def _rollback_target(
     if stands is None or last or tried is None or tried not in good:
         return stands
     return next((e for e in own if e.number < stands.number), None)
+
+
+def override(
+    ledger: Ledger,
+    pipeline: str,
+    number: int | None,
+    stage: str,
+    *,
+    when: When | None = None,
+    by: str,
+    reason: str,
+) -> When:
+    """Let a condition of a stage count as met, in one execution for good.
+
+    What it asks right now ends. A stage that has failed for it already passes it when it
+    is retried; one that was skipped stays skipped.
+
+    Args:
+        when: The condition; by default the one that is asked now or was not met.
+
+    Returns:
+        The condition that was overridden.
+
+    Raises:
+        Refused: There is no such condition, or it stands in nobody's way.
+    """
+    execution = ledger.executions.find(pipeline, number)
+    _check_stage(ledger, pipeline, stage)
+    run = execution.stages.get(stage)
+    spec = execution.definition.stages.get(stage)
+    found = list(conditions_to_override(spec, run)) if spec and run else []
+    if not found or when not in {None, *found}:
+        raise Refused(
+            f"{when or 'no condition'} of {execution.title} / {stage}"
+            f" {'is not' if when else 'is'} in the way",
+            hint=f"deliver status {pipeline} {execution.number}",
+        )
+    chosen = when or found[-1]
+    ledger.executions.override(execution.id, stage, chosen, by=by, reason=reason)
+    return chosen
 
 
 def disable_transition(

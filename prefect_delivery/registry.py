@@ -33,6 +33,9 @@ from prefect_delivery.definition.catalogue import (
 from prefect_delivery.errors import Refused
 from prefect_delivery.signature import environment_schema, spec_of
 
+_FOLDERS = {"rule": "rules"}
+"""Categories whose folder under `tasks` is called otherwise."""
+
 __all__ = ["derive", "environment_schema", "spec_of", "task_of"]
 
 
@@ -46,7 +49,8 @@ def task_of(uses: str) -> Task[..., Any]:
         Refused: No such action is installed here.
     """
     category, _, provider = uses.partition("/")
-    module = f"prefect_delivery.tasks.{category}.{provider.replace('-', '_')}"
+    folder = _FOLDERS.get(category, category)
+    module = f"prefect_delivery.tasks.{folder}.{provider.replace('-', '_')}"
     if _exists(module):
         for task in _tasks_in(importlib.import_module(module)):
             if _action_name(task) == uses:

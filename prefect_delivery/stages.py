@@ -7,6 +7,13 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from prefect_delivery.definition.models import Pipeline, Stage
+from prefect_delivery.engine.conditions import (
+    as_asked,
+    last_run,
+    rules_of,
+    shown,
+    spec_of,
+)
 from prefect_delivery.engine.decide import run_order
 from prefect_delivery.engine.state import ActionRun, Execution, StageRun, Status
 
@@ -26,13 +33,14 @@ MARKS: dict[Status, str] = {
 
 @dataclass(frozen=True, kw_only=True)
 class ActionView:
-    """One action as it stands.
+    """One action as it stands, or one rule of a condition.
 
     Attributes:
         status: Of its latest attempt that counts; None before the first.
         attempts: Attempts made so far, those before a retry of the stage included.
         seconds: How long the latest attempt took or takes; None before it.
         note: Its summary, or why it failed, in one line.
+        due: When it is asked again, where it waits for that.
     """
 
     name: str
@@ -42,6 +50,7 @@ class ActionView:
     seconds: float | None = None
     note: str | None = None
     link: str | None = None
+    due: datetime | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,7 +59,8 @@ class StageView:
 
     Attributes:
         status: None before it is entered; waiting when only decisions are missing.
-        groups: Its actions in order; those of one group run in parallel.
+        groups: Its actions in order; those of one group run in parallel. Rules come
+            first (`before_entry: hours`) or last.
     """
 
     name: str
@@ -65,14 +75,13 @@ class StageView:
         return [action for group in self.groups for action in group]
 
 
-def stage_views(shown: Execution | Pipeline, now: datetime) -> list[StageView]:
+def stage_views(of: Execution | Pipeline, now: datetime) -> list[StageView]:
     """The stages of an execution, or of a definition that has not run, in order."""
-    if isinstance(shown, Pipeline):
-        return [_stage(name, s, None, now) for name, s in shown.stages.items()]
-    scope = shown.only or tuple(shown.definition.stages)
+    if isinstance(of, Pipeline):
+        return [_stage(name, s, None, now) for name, s in of.stages.items()]
+    scope = of.only or tuple(of.definition.stages)
     return [
-        _stage(name, shown.definition.stages[name], shown.stages.get(name), now)
-        for name in scope
+        _stage(name, as_asked(of, name), of.stages.get(name), now) for name in scope
     ]
 
 
@@ -103,7 +112,7 @@ def lasted(
 def _stage(name: str, stage: Stage, run: StageRun | None, now: datetime) -> StageView:
     groups = tuple(
         tuple(_action(action, stage, run, now) for action in group)
-        for group in run_order(stage)
+        for group in _groups(stage, run)
     )
     needs = tuple(stage.needs or ())
     if run is None:
@@ -118,6 +127,17 @@ def _stage(name: str, stage: Stage, run: StageRun | None, now: datetime) -> Stag
     )
 
 
+def _groups(stage: Stage, run: StageRun | None) -> list[list[str]]:
+    after = [*rules_of(stage, "on_failure")]
+    groups = [
+        [*rules_of(stage, "before_entry")],
+        *run_order(stage),
+        [*rules_of(stage, "on_success")],
+        [name for name in after if run and name in run.actions],
+    ]
+    return [group for group in groups if group]
+
+
 def _status(run: StageRun, groups: tuple[tuple[ActionView, ...], ...]) -> Status:
     statuses = {action.status for group in groups for action in group}
     waits = Status.WAITING in statuses and Status.IN_PROGRESS not in statuses
@@ -125,25 +145,23 @@ def _status(run: StageRun, groups: tuple[tuple[ActionView, ...], ...]) -> Status
 
 
 def _action(name: str, stage: Stage, run: StageRun | None, now: datetime) -> ActionView:
-    uses = stage.actions[name].uses
+    uses = spec_of(stage, name).uses
     made = run.actions.get(name, ()) if run else ()
     last = latest(run, name)
     if last is None:
-        return ActionView(name=name, uses=uses, attempts=len(made))
+        return ActionView(name=shown(name), uses=uses, attempts=len(made))
     return ActionView(
-        name=name,
+        name=shown(name),
         uses=uses,
         status=last.status,
         attempts=len(made),
         seconds=lasted(last.started, last.ended, now),
         note=last.error or last.summary,
         link=last.link,
+        due=last.due if last.status is Status.WAITING else None,
     )
 
 
 def latest(run: StageRun | None, action: str) -> ActionRun | None:
     """The latest attempt that counts: of those since the stage was last retried."""
-    if run is None:
-        return None
-    counted = run.actions.get(action, ())[run.baseline.get(action, 0) :]
-    return counted[-1] if counted else None
+    return last_run(run, action) if run else None

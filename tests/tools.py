@@ -18,6 +18,7 @@ PROGRAMS = {
     "nginx": ["nginx-light"],
     "node": ["nodejs", "npm"],
     "postgres": ["postgresql"],
+    "prometheus": ["prometheus"],
     "sshd": ["openssh-server"],
 }
 FOLDERS = "/usr/local/bin:/usr/bin:/bin:/usr/local/sbin:/usr/sbin:/sbin"

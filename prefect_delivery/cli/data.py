@@ -3,6 +3,7 @@
 from datetime import datetime
 from typing import Any
 
+from prefect_delivery.engine.conditions import rules_of
 from prefect_delivery.engine.state import ActionRun, Execution, StageRun
 from prefect_delivery.stages import lasted
 
@@ -36,7 +37,7 @@ def execution_data(execution: Execution, now: datetime) -> dict[str, Any]:
 
 def _stage(execution: Execution, name: str) -> dict[str, Any]:
     run = execution.stages.get(name)
-    actions = execution.definition.stages[name].actions
+    stage = execution.definition.stages[name]
     return {
         "name": name,
         "status": run.status.value if run else None,
@@ -49,8 +50,17 @@ def _stage(execution: Execution, name: str) -> dict[str, Any]:
                 "uses": spec.uses,
                 "attempts": [_attempt(made) for made in _attempts(run, action)],
             }
-            for action, spec in actions.items()
+            for action, spec in stage.actions.items()
         ],
+        "rules": [
+            {
+                "name": rule,
+                "uses": spec.uses,
+                "attempts": [_attempt(made) for made in _attempts(run, rule)],
+            }
+            for rule, spec in rules_of(stage).items()
+        ],
+        "overridden": run.overridden if run else {},
     }
 
 
@@ -64,6 +74,7 @@ def _attempt(run: ActionRun) -> dict[str, Any]:
         "status": run.status.value,
         "started": _time(run.started),
         "ended": _time(run.ended),
+        "due": _time(run.due),
         "error": run.error,
         "summary": run.summary,
         "link": run.link,

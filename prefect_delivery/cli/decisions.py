@@ -6,10 +6,11 @@ from typing import Annotated
 from cyclopts import Parameter
 
 from prefect_delivery import control
-from prefect_delivery.cli.codes import OK
+from prefect_delivery.cli.approvals import approval_lines
+from prefect_delivery.cli.codes import OK, WAITING
 from prefect_delivery.cli.drive import UseServer, drive, is_driven, need_server
 from prefect_delivery.cli.target import find_execution
-from prefect_delivery.cli.terminal import one_line, write
+from prefect_delivery.cli.terminal import may_ask, one_line, write
 from prefect_delivery.engine.state import Execution
 from prefect_delivery.ledger import Ledger
 
@@ -22,12 +23,14 @@ def approve(
     *execution: str,
     message: Message = "",
     action: str | None = None,
+    yes: Annotated[bool, Parameter(name=["--yes", "-y"], negative="")] = False,
     local: Flag = False,
 ) -> int:
     """Approve what waits for a decision.
 
-    The process that drives the execution goes on with it; where none is left, this
-    command goes on with it here.
+    Shows what there is to decide first, and at a terminal asks whether to do it. Once
+    everybody has approved who must, the process that drives the execution goes on with
+    it; where none is left, this command goes on with it here.
 
     For example:
 
@@ -38,9 +41,11 @@ def approve(
         execution: PIPELINE, NUMBER or both; the latest by default.
         message: Why; kept in the ledger.
         action: ACTION or STAGE/ACTION, where several wait.
+        yes: Do not ask.
         local: Where it goes on here: without Prefect's engine and server.
     """
-    return _decide(control.approve, execution, message, action, local)
+    ask = may_ask() and not yes
+    return _decide(control.approve, execution, message, action, local, ask)
 
 
 def reject(
@@ -131,21 +136,46 @@ def _decide(
     message: str,
     action: str | None,
     local: bool,
+    ask: bool = False,
 ) -> int:
     ledger = Ledger.open()
     found, _ = find_execution(ledger, words)
     need_server(local or is_driven(ledger, found))
+    found, stage, name = control.waiting_approval(
+        ledger, found.pipeline, found.number, action
+    )
+    view = control.approval_view(ledger, found, stage, name)
+    write(f"Ⅱ {one_line(view.title)}")
+    for line in approval_lines(view):
+        write(f"  {line}")
+    if ask and not _is_sure():
+        write("nothing was decided")
+        return WAITING
     decided = decide(
         ledger,
         found.pipeline,
         found.number,
         by=control.person(),
         comment=message,
-        action=action,
+        action=f"{stage}/{name}",
+        seen=view.fingerprint,
     )
     write(f"{decided.title}: {decide.__name__} by {one_line(control.person())} noted")
+    if (stage, name) in control.waiting_actions(decided):
+        for missing in control.approval_view(
+            ledger, decided, stage, name
+        ).ballot.missing:
+            write(f"  still missing: {one_line(str(missing))}")
+        return WAITING
     if is_driven(ledger, decided):
         write(f"  watch: deliver status {decided.pipeline} {decided.number} --watch")
         return OK
     with UseServer(local):
         return drive(ledger, decided, local=local, wait=True, lines=False)
+
+
+def _is_sure() -> bool:
+    try:
+        return input("approve this? [y/N]: ").strip().lower() in {"y", "yes"}
+    except EOFError:
+        return False

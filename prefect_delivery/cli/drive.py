@@ -51,7 +51,29 @@ def drive(
     )
     if notices:
         _leave(code_of(ended))
+    if ended.status.ended:
+        go_on(ledger, execution.pipeline, local=local)
     return code_of(ended)
+
+
+def go_on(ledger: Ledger, pipeline: str, *, local: bool) -> None:
+    """Go on with executions that waited for a stage and have no process any more.
+
+    Whoever removes what was in their way carries them on, the oldest first.
+    """
+    for execution in stranded(ledger, pipeline):
+        show_execution(ledger, execution, local=local, wait=False)
+
+
+def stranded(ledger: Ledger, pipeline: str) -> list[Execution]:
+    """Executions that wait for a stage and that no process drives, the oldest first."""
+    return [
+        execution
+        for execution in reversed(ledger.executions.list(pipeline, open_only=True))
+        if execution.flow_run is None
+        and any(run.status is Status.WAITING for run in execution.stages.values())
+        and not is_driven(ledger, execution)
+    ]
 
 
 def _leave(code: int) -> NoReturn:

@@ -1,6 +1,7 @@
 """Which exit code an execution stands for."""
 
 from prefect_delivery.cli.codes import FAILED, INTERRUPTED, OK, STOPPED, WAITING
+from prefect_delivery.engine.conditions import spec_of
 from prefect_delivery.engine.state import Execution, Status
 
 
@@ -30,5 +31,5 @@ def was_rejected(execution: Execution) -> bool:
 
 
 def _is_approval(execution: Execution, stage: str, action: str) -> bool:
-    uses = execution.definition.stages[stage].actions[action].uses
-    return uses.startswith("approval/")
+    spec = spec_of(execution.definition.stages[stage], action)
+    return spec.uses.startswith("approval/")

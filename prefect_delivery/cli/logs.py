@@ -10,6 +10,7 @@ from prefect_delivery import control
 from prefect_delivery.cli.codes import OK
 from prefect_delivery.cli.target import find_execution
 from prefect_delivery.cli.terminal import Format, clean, write, write_json
+from prefect_delivery.engine.conditions import rules_of
 from prefect_delivery.engine.state import Execution
 from prefect_delivery.errors import Refused
 from prefect_delivery.ledger import Ledger
@@ -107,7 +108,7 @@ def _place(
             f"no stage '{stage}' in {execution.title} (there are: {', '.join(stages)})",
             hint=f"deliver status {execution.pipeline} {execution.number}",
         )
-    actions = stages[stage].actions
+    actions = [*stages[stage].actions, *rules_of(stages[stage])]
     if action and action not in actions:
         raise Refused(
             f"no action '{action}' in stage {stage} (there are: {', '.join(actions)})",

@@ -7,6 +7,7 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
+from prefect_delivery.cli.approvals import approval_lines
 from prefect_delivery.cli.codes import OK
 from prefect_delivery.cli.data import execution_data
 from prefect_delivery.cli.drive import follow
@@ -20,6 +21,7 @@ from prefect_delivery.cli.views import (
     release_table,
     tree,
 )
+from prefect_delivery.control import approval_view, waiting_actions
 from prefect_delivery.engine.state import Execution
 from prefect_delivery.ledger import Ledger
 
@@ -125,6 +127,11 @@ def _one(execution: Execution, output: Format) -> int:
         for closed in Ledger.open().transitions.list(execution.pipeline):
             said = one_line(f"{closed.stage} is frozen by {closed.by}: {closed.reason}")
             write(f"  {said}")
+        for stage, action in waiting_actions(execution):
+            view = approval_view(Ledger.open(), execution, stage, action)
+            write(f"  {one_line(f'{stage} / {action}')} is to be approved:")
+            for line in approval_lines(view):
+                write(f"    {line}")
         for command in next_commands(execution):
             write(f"  {command}")
     return code_of(execution)

@@ -6,6 +6,8 @@ import sys
 from collections.abc import Callable
 
 from prefect_delivery import control
+from prefect_delivery.approvals import ApprovalView
+from prefect_delivery.cli.approvals import approval_lines
 from prefect_delivery.cli.reporter import Reporter
 from prefect_delivery.cli.terminal import one_line
 from prefect_delivery.engine.state import Execution
@@ -47,7 +49,10 @@ class Question:
         action: str,
         is_decided: Callable[[], bool],
     ) -> bool:
+        view = control.approval_view(self._ledger, execution, stage, action)
         _say(_words(execution, stage, action))
+        for line in approval_lines(view):
+            _say(f"  {line}")
         while True:
             _say("[a]pprove  [r]eject  [q]uit: ", end="")
             answer = self._line(is_decided)
@@ -56,28 +61,33 @@ class Question:
                 return True
             match answer.strip().lower()[:1]:
                 case "a" | "r" as key:
-                    return self._decide(execution, stage, action, key == "a")
+                    self._decide(view, key == "a")
+                    if is_decided():
+                        return True
                 case "q" | "\x04":
                     return False
 
-    def _decide(
-        self, execution: Execution, stage: str, action: str, approved: bool
-    ) -> bool:
+    def _decide(self, view: ApprovalView, approved: bool) -> None:
+        """Record what the person says; say why not, or who is still missing."""
         _say("comment (may be empty): ", end="")
         comment = self._line(lambda: False) or ""
         decide = control.approve if approved else control.reject
         try:
-            decide(
+            decided = decide(
                 self._ledger,
-                execution.pipeline,
-                execution.number,
+                view.execution.pipeline,
+                view.execution.number,
                 by=control.person(),
                 comment=comment.strip("\x04 \t"),
-                action=f"{stage}/{action}",
+                action=f"{view.stage}/{view.action}",
+                seen=view.fingerprint,
             )
         except Refused as refused:
             _say(one_line(refused.message))
-        return True
+            return
+        now = control.approval_view(self._ledger, decided, view.stage, view.action)
+        for missing in now.ballot.missing if not now.run.status.ended else ():
+            _say(f"still missing: {one_line(str(missing))}")
 
     def _line(self, give_up: Callable[[], bool]) -> str | None:
         """The next line typed; `\\x04` at the end of input, None when given up."""
@@ -97,8 +107,7 @@ class Question:
 def _words(execution: Execution, stage: str, action: str) -> str:
     run = latest(execution.stages.get(stage), action)
     said = f": {one_line(run.summary)}" if run and run.summary else ""
-    link = f"\n  {one_line(run.link)}" if run and run.link else ""
-    return f"Ⅱ {execution.title} {stage} / {action} waits for a decision{said}{link}"
+    return f"Ⅱ {execution.title} {stage} / {action} waits for a decision{said}"
 
 
 def _say(text: str, end: str = "\n") -> None:

@@ -6,11 +6,13 @@ from cyclopts import Parameter
 
 from prefect_delivery import control
 from prefect_delivery.cli.codes import OK
+from prefect_delivery.cli.drive import UseServer, go_on, stranded
 from prefect_delivery.cli.target import parse_target
 from prefect_delivery.cli.terminal import write
 from prefect_delivery.errors import Refused
 from prefect_delivery.ledger import Ledger
 
+Flag = Annotated[bool, Parameter(negative="")]
 Words = Annotated[str, Parameter(required=True)]
 
 
@@ -39,8 +41,10 @@ def freeze(
     return OK
 
 
-def thaw(*stage: Words) -> int:
+def thaw(*stage: Words, local: Flag = False) -> int:
     """Let executions into a stage again.
+
+    One that waited and has no process any more is carried on here.
 
     For example:
 
@@ -48,11 +52,15 @@ def thaw(*stage: Words) -> int:
 
     Args:
         stage: PIPELINE and STAGE; the pipeline may be left out where there is one.
+        local: What goes on here: without Prefect's engine and server.
     """
     ledger = Ledger.open()
     pipeline, name = _stage(ledger, stage)
     control.enable_transition(ledger, pipeline, name, by=control.person())
     write(f"{pipeline} {name} is open")
+    if stranded(ledger, pipeline):
+        with UseServer(local):
+            go_on(ledger, pipeline, local=local)
     return OK
 
 

@@ -61,11 +61,26 @@ def changes(before: Execution | None, after: Execution, now: datetime) -> list[s
     """What has happened to actions between two looks, a clean line each."""
     clock = f"[{span(lasted(after.started, None, now) or 0):>7}]"
     old = _standing(stage_views(before, now)) if before else {}
+    known = _held(before) if before else {}
+    held = [
+        f"{clock} {mark(Status.WAITING)} {stage}  waits: {reason}"
+        for stage, reason in _held(after).items()
+        if known.get(stage) != reason
+    ]
     return [
         f"{clock} {mark(action.status)} {name}  {_happened(action)}"
         for name, action in _standing(stage_views(after, now)).items()
         if action.status and not _same(old.get(name), action)
-    ]
+    ] + held
+
+
+def _held(execution: Execution) -> dict[str, str]:
+    """Stages that wait to be entered, and why."""
+    return {
+        name: one_line(run.reason or "")
+        for name, run in execution.stages.items()
+        if run.status is Status.WAITING
+    }
 
 
 def overview(executions: Sequence[Execution], now: datetime) -> Table:
@@ -171,6 +186,12 @@ def next_commands(execution: Execution) -> list[str]:
                 f"logs:  deliver logs {named} --failed",
                 f"again: deliver retry {named}",
             ]
+        case Status.WAITING if stages := _stages_with_rules(execution):
+            return [
+                f'go on: deliver override {named} {stage} -m "..."' for stage in stages
+            ]
+        case Status.WAITING if _held(execution):
+            return [f"watch: deliver status {execution.pipeline}"]
         case Status.WAITING:
             return [
                 f'go on: deliver approve {named} -m "..."',
@@ -185,6 +206,18 @@ def next_commands(execution: Execution) -> list[str]:
             return [f"watch: deliver status {named} --watch"]
         case _:
             return [f"see:   deliver history {execution.pipeline}"]
+
+
+def _stages_with_rules(execution: Execution) -> list[str]:
+    """Stages in which rules wait for their time."""
+    return [
+        name
+        for name, run in execution.stages.items()
+        if not run.status.ended
+        and any(
+            runs[-1].due and not runs[-1].status.ended for runs in run.actions.values()
+        )
+    ]
 
 
 def deploying_stages(execution: Execution) -> list[str]:
@@ -230,7 +263,8 @@ def _mark(status: Status | None) -> Text:
 
 def _note(action: ActionView, note: str) -> str:
     again = f"attempt {action.attempts}" if action.attempts > 1 else ""
-    waits = "waits for a decision" if action.status is Status.WAITING else ""
+    is_asked = action.status is Status.WAITING and action.due is None
+    waits = "waits for a decision" if is_asked else ""
     return one_line(" · ".join(part for part in (again, waits, note) if part))
 
 

@@ -137,8 +137,13 @@ def _against(
 
 
 def _unknown(use: Use, catalogue: Catalogue) -> Finding:
-    known = catalogue.action_names()
-    message = f"unknown action {named(use.what.uses)} in {use.label}"
+    kind = "rule" if isinstance(use.what, Rule) else "action"
+    known = [
+        name
+        for name in catalogue.action_names()
+        if name.startswith("rule/") == (kind == "rule")
+    ]
+    message = f"unknown {kind} {named(use.what.uses)} in {use.label}"
     message += meant(use.what.uses, known)
     return Finding(path=(*use.path, "uses"), message=message, hint="deliver schema")
 

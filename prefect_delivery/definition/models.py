@@ -78,8 +78,13 @@ class Rule(Model):
     with_: dict[str, Any] = Field(
         default_factory=dict, alias="with", description="The rule's configuration."
     )
+    inputs: str | dict[str, ArtifactName | list[ArtifactName]] = Field(
+        default_factory=dict,
+        description="Artifacts it reads: one name, or names by parameter.",
+    )
     timeout: Minutes | None = Field(
-        default=None, description="Minutes until the rule counts as failed."
+        default=None,
+        description="Minutes until a rule that has no answer counts as failed.",
     )
 
 

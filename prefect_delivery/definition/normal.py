@@ -4,7 +4,7 @@ import re
 from collections.abc import Mapping
 
 from prefect_delivery.definition.catalogue import ActionSpec
-from prefect_delivery.definition.models import Action, Pipeline, Stage
+from prefect_delivery.definition.models import Action, Pipeline, Rule, Stage
 from prefect_delivery.definition.order import actions_of, needs_of
 
 Specs = Mapping[str, ActionSpec]
@@ -31,6 +31,7 @@ def normal(pipeline: Pipeline, specs: Specs) -> Pipeline:
             update={
                 "needs": needs_of(pipeline.stages, name),
                 "actions": _actions(stage, specs, source),
+                **_conditions(stage, specs, source),
             }
         )
         for name, stage in pipeline.stages.items()
@@ -56,8 +57,22 @@ def _actions(stage: Stage, specs: Specs, source: str | None) -> dict[str, Action
     }
 
 
+def _conditions(stage: Stage, specs: Specs, source: str | None) -> dict[str, object]:
+    conditions: dict[str, object] = {}
+    for when in ("before_entry", "on_success", "on_failure"):
+        if condition := getattr(stage, when):
+            rules = {
+                name: rule.model_copy(
+                    update={"inputs": _inputs(rule, specs.get(rule.uses), source)}
+                )
+                for name, rule in condition.rules.items()
+            }
+            conditions[when] = condition.model_copy(update={"rules": rules})
+    return conditions
+
+
 def _inputs(
-    action: Action, spec: ActionSpec | None, source: str | None
+    action: Action | Rule, spec: ActionSpec | None, source: str | None
 ) -> str | Inputs:
     if spec is None or (isinstance(action.inputs, str) and not spec.inputs):
         return action.inputs

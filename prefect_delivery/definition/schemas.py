@@ -9,7 +9,7 @@ from prefect_delivery.definition.findings import Path, listed, meant, named
 from prefect_delivery.definition.shape import kind_of, quoting
 
 NO_VARIABLES = "x-no-variables"
-"""Marks text in which `#{...}` is refused: lines for a shell."""
+"""Marks text in which `#{...}` is refused: lines for a shell, or what it names."""
 
 _TYPES = {
     "string": "text",
@@ -67,15 +67,27 @@ def _validator() -> Any:
 
         return check
 
-    def no_variables(_: Any, wanted: bool, value: Any, schema: Any) -> Any:
+    def no_variables(_: Any, wanted: bool | str, value: Any, schema: Any) -> Any:
         if wanted and _uses_variable(value):
             yield ValidationError("a shell line must not hold a variable")
+
+    def formatted(_: Any, wanted: str, value: Any, schema: Any) -> Any:
+        if isinstance(value, str) and (problem := _format_problem(wanted, value)):
+            yield ValidationError(problem)
 
     rules = {
         name: tolerant(Draft202012Validator.VALIDATORS[name]) for name in _TEXT_RULES
     }
     rules[NO_VARIABLES] = no_variables
+    rules["format"] = tolerant(formatted)
     return extend(Draft202012Validator, rules)  # type: ignore[no-untyped-call]  # upstream
+
+
+def _format_problem(kind: str, value: str) -> str | None:
+    from prefect_delivery.definition.triggers import cron_problem, time_zone_problem
+
+    checks = {"cron": cron_problem, "time-zone": time_zone_problem}
+    return checks[kind](value) if kind in checks else None
 
 
 def _uses_variable(value: object) -> bool:
@@ -117,11 +129,15 @@ def _told(error: Any) -> Iterator[Violation]:
         case "anyOf" | "oneOf":
             yield from _branches_told(error)
             return
+        case "x-no-variables" if wanted is not True:
+            message = f"{label} names a {wanted}, so it must not hold a variable"
         case "x-no-variables":
             message = (
                 f"{label} holds a variable in a line for a shell; pass it by "
                 "'environment:' and write \"$NAME\""
             )
+        case "format":
+            message = error.message
         case "pattern":
             message = f"{label} does not have the form {wanted}"
         case name if name in _LIMITS:

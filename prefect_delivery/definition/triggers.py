@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 from prefect_delivery.definition.findings import Finding, Path, meant, named
-from prefect_delivery.definition.models import Filter, Pipeline, Schedule
+from prefect_delivery.definition.models import Filter, Pipeline
 from prefect_delivery.definition.patterns import glob_problem
 
 
@@ -13,7 +13,7 @@ def check_triggers(pipeline: Pipeline) -> Iterator[Finding]:
         path = ("on", "schedule", index)
         if problem := cron_problem(schedule.cron):
             yield Finding(path=(*path, "cron"), message=problem)
-        if problem := _time_zone_problem(schedule):
+        if problem := time_zone_problem(schedule.timezone):
             yield Finding(path=(*path, "timezone"), message=problem)
     for index, name in enumerate(pipeline.on.pipeline):
         if name == pipeline.pipeline:
@@ -41,14 +41,15 @@ def cron_problem(expression: str) -> str | None:
     return None
 
 
-def _time_zone_problem(schedule: Schedule) -> str | None:
+def time_zone_problem(name: str) -> str | None:
+    """What is wrong with the name of a time zone; None when it is fine."""
     from zoneinfo import ZoneInfo, available_timezones
 
     try:
-        ZoneInfo(schedule.timezone)
+        ZoneInfo(name)
     except (KeyError, ValueError, OSError):
-        close = meant(schedule.timezone, available_timezones())
-        return f"no time zone {named(schedule.timezone)}{close}"
+        close = meant(name, available_timezones())
+        return f"no time zone {named(name)}{close}"
     return None
 
 

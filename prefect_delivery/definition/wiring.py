@@ -1,11 +1,11 @@
 """Rules on what flows between actions: artifacts and variables."""
 
 from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 from prefect_delivery.definition.catalogue import ActionSpec
 from prefect_delivery.definition.findings import Finding, Path, listed, meant, named
-from prefect_delivery.definition.models import Action, Pipeline
+from prefect_delivery.definition.models import Action, Pipeline, Rule
 from prefect_delivery.definition.normal import Specs, default_namespace
 from prefect_delivery.definition.order import Order, actions_of
 from prefect_delivery.definition.patterns import pattern_problem
@@ -15,6 +15,13 @@ _BUILT_IN = {"execution": ["id", "number"], "pipeline": ["name"]}
 _RESERVED = {"variables", *_BUILT_IN}
 
 At = tuple[str, str]
+
+
+class Asked(NamedTuple):
+    """Where a rule stands: asked before a stage, or when its actions have ended."""
+
+    stage: str
+    when: str
 
 
 def check_wiring(pipeline: Pipeline, specs: Specs) -> Iterator[Finding]:
@@ -84,7 +91,7 @@ class _Wiring:
             yield Finding(path=(*path, "outputs"), message=message)
 
     def check_inputs(
-        self, at: At, action: Action, spec: ActionSpec | None, path: Path
+        self, at: At | Asked, action: Action | Rule, spec: ActionSpec | None, path: Path
     ) -> Iterator[Finding]:
         place = (*path, "inputs")
         if isinstance(action.inputs, str):
@@ -103,11 +110,14 @@ class _Wiring:
         for parameter, wanted in spec.inputs.items() if spec else ():
             if wanted.required and parameter not in action.inputs:
                 known = [name for name, by in self.producers.items() if by != at]
-                message = f"input {named(parameter)} of {_title(at)} is missing; "
+                owner = named(path[-1]) if isinstance(at, Asked) else _title(at)
+                message = f"input {named(parameter)} of {owner} is missing; "
                 message += f"give it {listed(known)}"
                 yield Finding(path=(*place, parameter), message=message)
 
-    def _check_artifact(self, at: At, artifact: str, path: Path) -> Iterator[Finding]:
+    def _check_artifact(
+        self, at: At | Asked, artifact: str, path: Path
+    ) -> Iterator[Finding]:
         producer = self.producers.get(artifact)
         if producer is None:
             close = meant(artifact, self.producers)
@@ -118,13 +128,9 @@ class _Wiring:
             yield Finding(path=path, message=message + self._not_earlier(producer, at))
 
     def check_variables(
-        self, at: At | str, value: object, path: Path
+        self, at: At | Asked, value: object, path: Path
     ) -> Iterator[Finding]:
-        """Check references in a configuration.
-
-        Args:
-            at: The action that uses them, or the stage for what it does at its end.
-        """
+        """Check references in a configuration."""
         for place, text in _texts(value, path):
             if malformed(text):
                 message = "'#{' begins a variable: write #{namespace.name}"
@@ -133,7 +139,7 @@ class _Wiring:
                 if problem := self._reference_problem(at, reference):
                     yield Finding(path=place, message=problem)
 
-    def _reference_problem(self, at: At | str, reference: Reference) -> str | None:
+    def _reference_problem(self, at: At | Asked, reference: Reference) -> str | None:
         namespace = reference.namespace
         if namespace == "variables":
             return _unless_known(reference, self.pipeline.variables)
@@ -153,25 +159,29 @@ class _Wiring:
         return self._owner_problem(at, owners[0], reference)
 
     def _owner_problem(
-        self, at: At | str, owner: At, reference: Reference
+        self, at: At | Asked, owner: At, reference: Reference
     ) -> str | None:
-        if isinstance(at, str):
-            if owner[0] not in {at, *self.order.before[at]}:
-                place = f"which is neither in {named(at)} nor earlier"
-                return f"{reference} comes from {_title(owner)}, {place}"
-        elif self._is_late(owner, at):
+        if self._is_late(owner, at):
             return f"{reference} comes from {_title(owner)}, {self._not_earlier(owner, at)}"
         spec = self.specs.get(self.pipeline.stages[owner[0]].actions[owner[1]].uses)
         if spec and spec.variables and "*" not in spec.variables:
             return _unless_known(reference, spec.variables)
         return None
 
-    def _is_late(self, producer: At, at: At) -> bool:
+    def _is_late(self, producer: At, at: At | Asked) -> bool:
+        if isinstance(at, Asked):
+            own = {at.stage} if at.when != "before_entry" else set()
+            known = self.order.before[at.stage] - {at.stage} | own
+            return self.order.sound and producer[0] not in known
         # With wrong needs nothing would be earlier, and saying so helps nobody.
         late = not self.order.earlier(producer, at)
         return producer == at or (late and self.order.sound)
 
-    def _not_earlier(self, owner: At, at: At) -> str:
+    def _not_earlier(self, owner: At, at: At | Asked) -> str:
+        if isinstance(at, Asked):
+            if at.when == "before_entry":
+                return f"which is not earlier than {named(at.stage)}"
+            return f"which is neither in {named(at.stage)} nor earlier"
         if owner == at:
             return "which is this action itself"
         if owner[0] == at[0]:
@@ -183,8 +193,12 @@ class _Wiring:
             for when in ("before_entry", "on_success", "on_failure"):
                 condition = getattr(stage, when)
                 for rule, spec in (condition.rules if condition else {}).items():
-                    path = ("stages", name, when, "rules", rule, "with")
-                    yield from self.check_variables(name, spec.with_, path)
+                    path: Path = ("stages", name, when, "rules", rule)
+                    at = Asked(name, when)
+                    yield from self.check_inputs(
+                        at, spec, self.specs.get(spec.uses), path
+                    )
+                    yield from self.check_variables(at, spec.with_, (*path, "with"))
 
 
 def _check_output(

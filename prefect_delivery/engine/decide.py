@@ -3,8 +3,9 @@
 Rules of run order, parallel actions and stage failure follow CodePipeline (user guide,
 "How pipeline executions work"): actions of one run order run in parallel, a group
 starts when the whole group before it has succeeded, a failed action lets its running
-siblings end and then fails the stage. Beyond it, stages may form a graph by `needs`:
-branches that do not need a failed stage go on, as in GitLab.
+siblings end and then fails the stage. Rules of conditions are asked as a group before
+the first and after the last. Beyond it, stages may form a graph by `needs`: branches
+that do not need a failed stage go on, as in GitLab.
 """
 
 from collections.abc import Iterator
@@ -12,8 +13,22 @@ from datetime import datetime, timedelta
 from itertools import groupby
 
 from prefect_delivery.definition.models import Action, Retry, Stage
+from prefect_delivery.engine.conditions import (
+    Standing,
+    When,
+    as_asked,
+    counted,
+    last_run,
+    moot,
+    rules_of,
+    shown,
+    spec_of,
+    standing,
+    why_not,
+)
 from prefect_delivery.engine.state import ActionRun, Execution, StageRun, Status
 from prefect_delivery.engine.steps import (
+    AskAgain,
     CancelAction,
     End,
     EndStage,
@@ -31,7 +46,7 @@ def decide(execution: Execution, now: datetime) -> list[Step]:
     """Say what is to be done for `execution` at `now`.
 
     Asked again after the steps were carried out, it never asks for the same step twice,
-    save for `CancelAction` and `Wait`. An execution that has ended gets no steps.
+    save for `CancelAction`, `Wait` and, when it has no answer again, `AskAgain`. An execution that has ended gets no steps.
     """
     if execution.status.ended:
         return []
@@ -44,10 +59,8 @@ def decide(execution: Execution, now: datetime) -> list[Step]:
 
 
 def _scope(execution: Execution) -> dict[str, Stage]:
-    stages = execution.definition.stages
-    if execution.only is None:
-        return stages
-    return {name: stages[name] for name in execution.only}
+    names = execution.definition.stages if execution.only is None else execution.only
+    return {name: as_asked(execution, name) for name in names}
 
 
 def _stage_steps(
@@ -81,64 +94,125 @@ def _inside(
     execution: Execution, name: str, stage: Stage, run: StageRun, now: datetime
 ) -> Iterator[Step]:
     """Steps for a stage that was entered and has not ended."""
-    last = {action: _last(run, action) for action in stage.actions}
+    names = [*stage.actions, *rules_of(stage)]
     open_runs = {
         action: attempt
-        for action, attempt in last.items()
-        if attempt and not attempt.status.ended
+        for action in names
+        if (attempt := last_run(run, action)) and not attempt.status.ended
     }
     if open_runs:
-        yield from _watch(execution, name, stage, open_runs, now)
+        yield from _watch(execution, name, stage, run, open_runs, now)
     if execution.stop:
         if not open_runs:
             yield EndStage(name, Status.STOPPED, _stopped_by(execution))
         return
-    failed = [action for action in stage.actions if _has_failed(stage, run, action)]
-    if failed:
-        if not open_runs:
-            yield _failed(name, stage, run, _why(failed, last))
-        return
-    yield from _next_group(name, stage, run, now)
+    for step in _onward(name, stage, run, now):
+        # A stage ends, or is run again, when nothing in it runs any more.
+        if not (open_runs and isinstance(step, EndStage | RetryStage)):
+            yield step
 
 
-def _failed(name: str, stage: Stage, run: StageRun, reason: str) -> Step:
+def _onward(name: str, stage: Stage, run: StageRun, now: datetime) -> Iterator[Step]:
+    """Steps for what comes next in a stage, as far as the answers are known."""
+    entry = standing(stage, run, "before_entry")
+    if entry is Standing.OPEN:
+        yield from _ask(name, stage, run, "before_entry")
+    elif entry is Standing.NOT_MET:
+        condition = stage.before_entry
+        skipped = condition is not None and condition.result == "skip"
+        status = Status.SKIPPED if skipped else Status.FAILED
+        yield EndStage(name, status, why_not(stage, run, "before_entry"))
+    elif failed := [a for a in stage.actions if _has_failed(stage, run, a)]:
+        if not any(_is_open(run, action) for action in stage.actions):
+            yield from _failed(name, stage, run, _why(run, failed[0]))
+    else:
+        yield from _next_group(name, stage, run, now)
+
+
+def _is_open(run: StageRun, action: str) -> bool:
+    last = last_run(run, action)
+    return last is not None and not last.status.ended
+
+
+def _ask(name: str, stage: Stage, run: StageRun, when: When) -> Iterator[Step]:
+    """Ask the rules of a condition that were not asked yet."""
+    for rule in rules_of(stage, when):
+        if last_run(run, rule) is None:
+            yield StartAction(name, rule, len(run.actions.get(rule, ())) + 1)
+
+
+def _failed(name: str, stage: Stage, run: StageRun, reason: str) -> Iterator[Step]:
     """Close a failed stage, or run it again once where it says so.
 
     A stage that was retried before, by itself or by a person, is not retried by itself.
+    The rules of a rollback are asked before; `wants_rollback` reads their answers.
     """
     wish = stage.on_failure
     if wish and wish.result == "retry" and not run.baseline:
-        return RetryStage(name, wish.retry_mode == "all_actions")
-    return EndStage(name, Status.FAILED, reason)
+        yield RetryStage(name, wish.retry_mode == "all_actions")
+    elif standing(stage, run, "on_failure") is Standing.OPEN:
+        yield from _ask(name, stage, run, "on_failure")
+    else:
+        yield EndStage(name, Status.FAILED, reason)
+
+
+def _succeeded(name: str, stage: Stage, run: StageRun) -> Iterator[Step]:
+    """Close a stage all of whose actions have succeeded."""
+    match standing(stage, run, "on_success"):
+        case Standing.OPEN:
+            yield from _ask(name, stage, run, "on_success")
+        case Standing.MET:
+            yield EndStage(name, Status.SUCCEEDED)
+        case Standing.NOT_MET:
+            reason = why_not(stage, run, "on_success")
+            condition = stage.on_success
+            if condition and condition.result == "rollback":
+                yield EndStage(name, Status.FAILED, reason)
+            else:
+                yield from _failed(name, stage, run, reason)
 
 
 def _watch(
     execution: Execution,
     name: str,
     stage: Stage,
+    run: StageRun,
     open_runs: dict[str, ActionRun],
     now: datetime,
 ) -> Iterator[Step]:
     """Cancel open attempts that must end, and wait for the others."""
-    deadlines = []
+    times: list[datetime] = []
     for action, attempt in open_runs.items():
-        limit = stage.actions[action].timeout
+        limit = spec_of(stage, action).timeout
         deadline = attempt.started + timedelta(minutes=limit) if limit else None
         stop = execution.stop
         if stop and (stop.abandon or attempt.status is Status.WAITING):
             reason = _stopped_by(execution)
             yield CancelAction(name, action, attempt.attempt, reason, False)
+        elif why := moot(stage, run, action):
+            at = (name, action, attempt.attempt)
+            yield CancelAction(*at, why, True, status=Status.STOPPED)
         elif deadline and deadline <= now:
             reason = f"timed out after {limit:g} min"
             yield CancelAction(name, action, attempt.attempt, reason, True)
-        elif deadline:
-            deadlines.append(deadline)
-    waiting = [a for a, r in open_runs.items() if r.status is Status.WAITING]
+        elif attempt.due and attempt.due <= now and attempt.status is Status.WAITING:
+            yield AskAgain(name, action, attempt.attempt)
+        else:
+            times += [time for time in (deadline, _due(attempt)) if time]
     reason = f"{name}: " + ", ".join(
-        f"{action} waits for a decision" if action in waiting else f"{action} runs"
-        for action in open_runs
+        f"{shown(action)} {_doing(attempt)}" for action, attempt in open_runs.items()
     )
-    yield Wait(reason, min(deadlines, default=None))
+    yield Wait(reason, min(times, default=None))
+
+
+def _due(attempt: ActionRun) -> datetime | None:
+    return attempt.due if attempt.status is Status.WAITING else None
+
+
+def _doing(attempt: ActionRun) -> str:
+    if attempt.status is not Status.WAITING:
+        return "runs"
+    return "is asked again" if attempt.due else "waits for a decision"
 
 
 def _next_group(
@@ -146,7 +220,7 @@ def _next_group(
 ) -> Iterator[Step]:
     """Start what is due in the first run-order group that is not through yet."""
     for group in run_order(stage):
-        runs = {action: _last(run, action) for action in group}
+        runs = {action: last_run(run, action) for action in group}
         if all(r is not None and r.status in _PASSED for r in runs.values()):
             continue
         for action, attempt in runs.items():
@@ -155,7 +229,7 @@ def _next_group(
             elif attempt.status is Status.FAILED:
                 yield _again(name, stage.actions[action], action, run, now)
         return
-    yield EndStage(name, Status.SUCCEEDED)
+    yield from _succeeded(name, stage, run)
 
 
 def run_order(stage: Stage) -> list[list[str]]:
@@ -171,7 +245,7 @@ def _again(
     name: str, action: Action, action_name: str, run: StageRun, now: datetime
 ) -> Step:
     """Try a failed action again, once its delay has passed."""
-    attempts = _counted(run, action_name)
+    attempts = counted(run, action_name)
     ended = attempts[-1].ended or now
     retry = action.retry or Retry(attempts=1)
     due = ended + timedelta(seconds=retry.delay * retry.backoff ** (len(attempts) - 1))
@@ -180,31 +254,21 @@ def _again(
     return Wait(f"{name}: {action_name} is tried again", due)
 
 
-def _counted(run: StageRun, action: str) -> tuple[ActionRun, ...]:
-    """The attempts that count: those since somebody last asked to retry the stage."""
-    return run.actions.get(action, ())[run.baseline.get(action, 0) :]
-
-
-def _last(run: StageRun, action: str) -> ActionRun | None:
-    counted = _counted(run, action)
-    return counted[-1] if counted else None
-
-
 def _has_failed(stage: Stage, run: StageRun, action: str) -> bool:
     """Whether an action has failed for good."""
-    counted = _counted(run, action)
-    if not counted or not counted[-1].status.ended or counted[-1].status in _PASSED:
+    runs = counted(run, action)
+    if not runs or not runs[-1].status.ended or runs[-1].status in _PASSED:
         return False
     retry = stage.actions[action].retry
     return (
-        not (retry and counted[-1].retryable and len(counted) < retry.attempts)
-        or counted[-1].status is not Status.FAILED
+        not (retry and runs[-1].retryable and len(runs) < retry.attempts)
+        or runs[-1].status is not Status.FAILED
     )
 
 
-def _why(failed: list[str], last: dict[str, ActionRun | None]) -> str:
-    first = last[failed[0]]
-    return f"{failed[0]}: {(first and first.error) or 'failed'}"
+def _why(run: StageRun, action: str) -> str:
+    last = last_run(run, action)
+    return f"{action}: {(last and last.error) or 'failed'}"
 
 
 def _stopped_by(execution: Execution) -> str:

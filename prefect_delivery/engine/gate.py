@@ -19,11 +19,13 @@ class Other:
 
     Attributes:
         place: Waits before the stage, is inside, or has been through it.
+        undecided: Whether it waits for somebody's decision itself.
     """
 
     number: int
     place: Place
     rollback: bool = False
+    undecided: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,9 +35,15 @@ class Enter:
 
 @dataclass(frozen=True, kw_only=True)
 class Hold:
-    """The execution waits before the stage."""
+    """The execution waits before the stage.
+
+    Attributes:
+        for_people: Whether somebody has to decide or to enable something before it can
+            go on; else it is a matter of time.
+    """
 
     reason: str
+    for_people: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -68,12 +76,12 @@ def gate(
     if mode == "superseded" and newer and not rollback:
         return Superseded(by=max(newer))
     if disabled is not None:
-        return Hold(reason=disabled)
+        return Hold(reason=disabled, for_people=True)
     if mode == "parallel":
         return Enter()
     for other in others:
         if other.place == "inside":
-            return Hold(reason=f"#{other.number} is in it")
+            return Hold(reason=f"#{other.number} is in it", for_people=other.undecided)
     ahead = [o.number for o in others if o.place == "before" and o.number < number]
     if mode == "queued" and ahead and not rollback:
         return Hold(reason=f"#{min(ahead)} is before it")

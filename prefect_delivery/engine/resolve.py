@@ -3,7 +3,9 @@
 from dataclasses import dataclass, field
 from typing import Any
 
+from prefect_delivery.definition.models import Action
 from prefect_delivery.definition.variables import resolve
+from prefect_delivery.engine.conditions import is_rule, spec_of
 from prefect_delivery.engine.state import ArtifactRef, Execution, Status
 from prefect_delivery.errors import ActionFailed
 
@@ -25,12 +27,12 @@ class Call:
 
 
 def call_of(execution: Execution, stage: str, action: str) -> Call:
-    """Resolve variables and inputs of an action from what has succeeded before it.
+    """Resolve variables and inputs of an action or rule from what has succeeded.
 
     Raises:
         ActionFailed: A variable or an artifact is not there.
     """
-    spec = execution.definition.stages[stage].actions[action]
+    spec = spec_of(execution.definition.stages[stage], action)
     variables = variables_of(execution)
     artifacts = artifacts_of(execution)
 
@@ -57,7 +59,7 @@ def call_of(execution: Execution, stage: str, action: str) -> Call:
             else {name: artifact(name) for name in names}
             for parameter, names in named.items()
         },
-        outputs=spec.outputs,
+        outputs=spec.outputs if isinstance(spec, Action) else {},
     )
 
 
@@ -73,7 +75,7 @@ def variables_of(execution: Execution) -> dict[str, dict[str, str]]:
     for stage_name, stage in execution.stages.items():
         actions = execution.definition.stages[stage_name].actions
         for name, runs in stage.actions.items():
-            if runs[-1].status is Status.SUCCEEDED:
+            if not is_rule(name) and runs[-1].status is Status.SUCCEEDED:
                 found[actions[name].namespace or name] = runs[-1].variables
     return found
 
@@ -84,7 +86,7 @@ def artifacts_of(execution: Execution) -> dict[str, ArtifactRef]:
     return carried | {
         name: ref
         for stage in execution.stages.values()
-        for runs in stage.actions.values()
-        if runs and runs[-1].status is Status.SUCCEEDED
+        for action, runs in stage.actions.items()
+        if not is_rule(action) and runs and runs[-1].status is Status.SUCCEEDED
         for name, ref in runs[-1].artifacts.items()
     }

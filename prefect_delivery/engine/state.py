@@ -49,6 +49,7 @@ class ActionRun:
         variables: Output variables by name.
         reports: Test and coverage reports as plain data.
         retryable: False when another attempt cannot help (stopped by a person).
+        due: When one that waits is to be asked again; None when it waits for a person.
     """
 
     attempt: int
@@ -62,6 +63,7 @@ class ActionRun:
     variables: dict[str, str] = field(default_factory=dict[str, str])
     reports: list[dict[str, Any]] = field(default_factory=list[dict[str, Any]])
     retryable: bool = True
+    due: datetime | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -69,9 +71,11 @@ class StageRun:
     """One stage of an execution.
 
     Attributes:
-        actions: Every attempt of every action that was started, oldest first.
+        actions: Every attempt of every action that was started, oldest first; those of
+            rules as well, under names such as `before_entry:business-hours`.
         baseline: By action, how many of its first attempts no longer count, since
             somebody asked to retry the stage.
+        overridden: By condition, who said that it need not be met, and why.
     """
 
     status: Status
@@ -82,6 +86,7 @@ class StageRun:
         default_factory=dict[str, tuple[ActionRun, ...]]
     )
     baseline: dict[str, int] = field(default_factory=dict[str, int])
+    overridden: dict[str, str] = field(default_factory=dict[str, str])
 
 
 @dataclass(frozen=True, kw_only=True)

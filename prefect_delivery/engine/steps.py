@@ -31,14 +31,28 @@ class StartAction:
 
 
 @dataclass(frozen=True)
+class AskAgain:
+    """Carry out an attempt again that had no answer yet."""
+
+    stage: str
+    action: str
+    attempt: int
+
+
+@dataclass(frozen=True)
 class CancelAction:
-    """End a running or waiting attempt; asked again until it has ended."""
+    """End a running or waiting attempt; asked again until it has ended.
+
+    Attributes:
+        status: Of an attempt that only waits; one that runs fails.
+    """
 
     stage: str
     action: str
     attempt: int
     reason: str
     retryable: bool
+    status: Status = Status.FAILED
 
 
 @dataclass(frozen=True)
@@ -66,4 +80,13 @@ class Wait:
     until: datetime | None = None
 
 
-Step = EnterStage | RetryStage | StartAction | CancelAction | EndStage | End | Wait
+Step = (
+    EnterStage
+    | RetryStage
+    | StartAction
+    | AskAgain
+    | CancelAction
+    | EndStage
+    | End
+    | Wait
+)

@@ -1,7 +1,7 @@
 """Executions: starting, finding, and the ids of work that goes on elsewhere.
 
 What their owner reports is in `progress`, who the owner is in `claims`, what people
-decide in `interventions`.
+decide in `interventions` and `overrides`.
 """
 
 import builtins
@@ -20,11 +20,12 @@ from prefect_delivery.ledger.claims import Claims
 from prefect_delivery.ledger.database import Transaction, writes
 from prefect_delivery.ledger.gates import Gates
 from prefect_delivery.ledger.interventions import Interventions
+from prefect_delivery.ledger.overrides import Overrides
 from prefect_delivery.ledger.progress import Progress
 from prefect_delivery.ledger.tables import executions, external_ids, pipelines
 
 
-class Executions(Claims, Gates, Progress, Interventions):
+class Executions(Claims, Gates, Progress, Interventions, Overrides):
     """Every execution of every pipeline."""
 
     @writes

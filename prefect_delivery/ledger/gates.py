@@ -164,7 +164,12 @@ def _ask(tx: Transaction, execution: Row[Any], stage: str) -> Verdict:
 
 def _open_others(tx: Transaction, execution: Row[Any], stage: str) -> list[Other]:
     query = (
-        select(executions.c.number, executions.c.carried, stage_runs.c.status)
+        select(
+            executions.c.number,
+            executions.c.carried,
+            executions.c.status.label("execution_status"),
+            stage_runs.c.status,
+        )
         .join_from(executions, stage_runs)
         .where(
             executions.c.pipeline == execution.pipeline,
@@ -179,6 +184,7 @@ def _open_others(tx: Transaction, execution: Row[Any], stage: str) -> list[Other
             number=row.number,
             place="before" if row.status == Status.WAITING else "inside",
             rollback=row.carried is not None,
+            undecided=row.execution_status == Status.WAITING,
         )
         for row in tx.execute(query)
     ]
@@ -217,6 +223,7 @@ def _put(
             stage=stage,
             position=len(tx.execute(earlier).all()) + 1,
             baseline={},
+            overridden={},
             **values,
         )
     )

@@ -4,11 +4,20 @@ from typing import Any
 
 from sqlalchemy import Row, insert, select, update
 
+from prefect_delivery.engine.approvals import (
+    Ballot,
+    Missing,
+    Vote,
+    ballot_of,
+    deadline_of,
+    key_of,
+)
 from prefect_delivery.engine.state import Status
 from prefect_delivery.errors import Refused
 from prefect_delivery.ledger.claims import row_of, title
 from prefect_delivery.ledger.database import Room, Transaction, writes
 from prefect_delivery.ledger.gates import mode_of, newer_in_stage
+from prefect_delivery.ledger.loading import all_executions, load
 from prefect_delivery.ledger.progress import baseline_of, ended_by
 from prefect_delivery.ledger.tables import (
     action_runs,
@@ -16,6 +25,7 @@ from prefect_delivery.ledger.tables import (
     executions,
     stage_runs,
 )
+from prefect_delivery.ledger.votes import put, votes_of
 
 _CAN_RETRY = {Status.FAILED, Status.STOPPED, Status.CANCELLED}
 
@@ -60,44 +70,58 @@ class Interventions(Room):
         by: str,
         approved: bool,
         comment: str = "",
-    ) -> None:
-        """Answer an action that waits: it succeeds, or fails for good.
+        seen: str | None = None,
+    ) -> tuple[Missing, ...]:
+        """Record a person's vote on an action that waits.
+
+        It succeeds once everybody has approved who must; the first who rejects it lets
+        it fail for good. Somebody who votes again replaces what they said before.
+
+        Args:
+            seen: Fingerprint of what the person was shown; by default, of what there
+                is.
+
+        Returns:
+            Who must still approve.
 
         Raises:
-            Refused: It does not wait, for example since somebody was faster.
+            Refused: It does not wait, for example since somebody was faster; the person
+                may not vote so; or there is something else to decide than was seen.
         """
         row = row_of(tx, execution_id)
         run = _waiting(tx, row, stage, action)
-        done = "approved" if approved else "rejected"
-        said = f"{done} by {by}" + (f": {comment}" if comment else "")
         keys = {
             "execution_id": execution_id,
             "stage": stage,
             "action": action,
             "attempt": run.attempt,
         }
-        tx.execute(
-            update(action_runs)
-            .filter_by(**keys)
-            .values(
-                status=Status.SUCCEEDED if approved else Status.FAILED,
-                ended=tx.now,
-                summary=said,
-                error=None if approved else said,
-                retryable=False,
-            )
-        )
-        tx.execute(
-            insert(decisions).values(
-                **keys,
-                decided_by=by,
-                approved=approved,
-                comment=comment,
-                decided=tx.now,
-            )
-        )
+        ballot = _ballot(tx, execution_id, stage, action)
         subject = f"{title(row)} / {stage} / {action}"
-        tx.audit(by, "decide", subject, approved=approved, comment=comment)
+        _check_vote(ballot, subject, by, approved, seen)
+        vote = Vote(
+            person=by,
+            approved=approved,
+            comment=comment,
+            when=tx.now,
+            groups=ballot.policy.groups_of(by),
+            fingerprint=ballot.seen.fingerprint,
+        )
+        put(tx, keys, vote)
+        ballot = _ballot(tx, execution_id, stage, action)
+        if ballot.rejected or ballot.approved:
+            _end_vote(tx, keys, vote, ballot)
+        missing = () if ballot.rejected else ballot.missing
+        tx.audit(
+            by,
+            "decide",
+            subject,
+            approved=approved,
+            comment=comment,
+            fingerprint=vote.fingerprint,
+            missing=[str(each) for each in missing],
+        )
+        return missing
 
     @writes
     def reopen(
@@ -151,6 +175,74 @@ def _set(tx: Transaction, execution_id: str, **values: object) -> None:
     )
 
 
+def _ballot(tx: Transaction, execution_id: str, stage: str, action: str) -> Ballot:
+    query = all_executions().where(executions.c.id == execution_id)
+    [execution] = load(tx.connection, query)
+    if action not in execution.definition.stages[stage].actions:
+        raise Refused(f"{execution.title} / {stage} / {action} takes no decision")
+    run = execution.stages[stage].actions[action][-1]
+    votes = votes_of(tx.connection, execution_id)
+    given = votes.get((stage, action, run.attempt), ())
+    deadline = deadline_of(execution, stage, action, run)
+    if deadline and deadline <= tx.now:
+        raise Refused(
+            f"{execution.title} / {stage} / {action} waits no more:"
+            f" timed out at {deadline:%Y-%m-%d %H:%M:%S} UTC"
+        )
+    return ballot_of(execution, stage, action, run, given)
+
+
+def _check_vote(
+    ballot: Ballot, subject: str, by: str, approved: bool, seen: str | None
+) -> None:
+    if seen is not None and seen != ballot.seen.fingerprint:
+        raise Refused(f"what {subject} is about has changed since it was shown")
+    if objection := ballot.objection(by, approved=approved):
+        may = " and ".join(str(missing) for missing in ballot.missing)
+        raise Refused(
+            f"{by} may not decide on {subject}: {objection}",
+            hint=f"it waits for {may}" if may else None,
+        )
+    for vote in ballot.counted:
+        if key_of(vote.person) == key_of(by) and vote.approved == approved:
+            done = "approved" if approved else "rejected"
+            raise Refused(
+                f"{vote.person} has {done} {subject} already,"
+                f" at {vote.when:%Y-%m-%d %H:%M:%S} UTC"
+            )
+
+
+def _end_vote(
+    tx: Transaction, keys: dict[str, Any], last: Vote, ballot: Ballot
+) -> None:
+    """End the attempt: it is approved, or rejected by the last vote."""
+    approved = not ballot.rejected
+    voters = [v.person for v in ballot.counted] if approved else [last.person]
+    by = ", ".join(voters)
+    said = f"{'approved' if approved else 'rejected'} by {by}"
+    said += f": {last.comment}" if last.comment else ""
+    tx.execute(
+        update(action_runs)
+        .filter_by(**keys)
+        .values(
+            status=Status.SUCCEEDED if approved else Status.FAILED,
+            ended=tx.now,
+            summary=said,
+            error=None if approved else said,
+            retryable=False,
+        )
+    )
+    tx.execute(
+        insert(decisions).values(
+            **keys,
+            decided_by=by,
+            approved=approved,
+            comment=last.comment,
+            decided=tx.now,
+        )
+    )
+
+
 def _waiting(tx: Transaction, execution: Row[Any], stage: str, action: str) -> Row[Any]:
     subject = f"{title(execution)} / {stage} / {action}"
     run = tx.execute(
@@ -165,7 +257,7 @@ def _waiting(tx: Transaction, execution: Row[Any], stage: str, action: str) -> R
         raise Refused(f"{subject} waits no more: {ended_by(tx, run)}")
     if Status(execution.status).ended:
         raise Refused(f"{title(execution)} has ended: {execution.status}")
-    if run.status != Status.WAITING:
+    if run.status != Status.WAITING or run.due is not None:
         raise Refused(f"{subject} does not wait for a decision: {run.status}")
     return run
 

@@ -18,6 +18,7 @@ from prefect_delivery.ledger.leases import Leases
 from prefect_delivery.ledger.releases import Releases
 from prefect_delivery.ledger.rollouts import Rollouts
 from prefect_delivery.ledger.schema import bring_up_to_date
+from prefect_delivery.ledger.votes import Votes
 from prefect_delivery.settings import settings
 
 
@@ -52,6 +53,7 @@ class Ledger:
         self.rollouts = Rollouts(self._database)
         self.transitions = Transitions(self._database)
         self.environments = Environments(self._database)
+        self.votes = Votes(self._database)
         self.audit = Audit(self._database)
         bring_up_to_date(self._database)
 

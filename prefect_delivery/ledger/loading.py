@@ -126,6 +126,7 @@ def _stages(stages: list[AnyRow], actions: list[AnyRow]) -> dict[str, StageRun]:
             reason=row.reason,
             actions=runs.get(row.stage, {}),
             baseline=row.baseline,
+            overridden=row.overridden,
         )
         for row in stages
     }
@@ -144,4 +145,5 @@ def _action(row: AnyRow) -> ActionRun:
         variables=row.variables,
         reports=row.reports,
         retryable=row.retryable,
+        due=row.due,
     )

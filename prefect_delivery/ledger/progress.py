@@ -3,10 +3,12 @@
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
+from datetime import datetime
 from typing import Any, Final
 
 from sqlalchemy import ColumnElement, Row, Table, and_, func, insert, select, update
 
+from prefect_delivery.engine.conditions import is_rule
 from prefect_delivery.engine.state import ArtifactRef, Status
 from prefect_delivery.errors import ActionFailed, Refused
 from prefect_delivery.ledger.claims import owned, title
@@ -82,8 +84,12 @@ class Progress(Room):
         variables: dict[str, str] = {},
         reports: Sequence[Mapping[str, Any]] = (),
         retryable: bool = True,
+        due: datetime | None = None,
     ) -> None:
         """Record what an attempt at an action left; `WAITING` keeps it open.
+
+        Args:
+            due: When one that waits is to be asked again.
 
         Raises:
             Refused: It has ended otherwise; names who decided, where somebody did.
@@ -110,8 +116,11 @@ class Progress(Room):
             "variables": variables,
             "reports": [dict(report) for report in reports],
             "retryable": retryable,
+            "due": due,
         }
         tx.execute(update(action_runs).where(where).values(values))
+        if known.due and due:
+            return  # asked again, and no answer again: that is nothing new
         tx.audit(
             attempt.holder,
             "end action",
@@ -121,6 +130,23 @@ class Progress(Room):
             error=error,
             artifacts=values["artifacts"],
         )
+
+    @writes
+    def ask_again(
+        self, tx: Transaction, attempt: Attempt, stage: str, action: str, number: int
+    ) -> None:
+        """Carry out an attempt again that waits for its time.
+
+        Raises:
+            Refused: It does not, for example since it has ended.
+        """
+        execution = owned(tx, attempt)
+        where = _action(attempt, stage, action, number)
+        known = _one(tx, action_runs, where)
+        if known is None or Status(known.status).ended or known.due is None:
+            subject = f"{title(execution)} / {stage} / {action}"
+            raise Refused(f"attempt {number} at {subject} does not wait for its time")
+        tx.execute(update(action_runs).where(where).values(status=Status.IN_PROGRESS))
 
     @writes
     def end_stage(
@@ -191,7 +217,7 @@ class Progress(Room):
 def baseline_of(
     tx: Transaction, execution_id: str, stage: str, all_actions: bool
 ) -> dict[str, int]:
-    """By action that shall run again, the attempts it has had."""
+    """By action that shall run again, the attempts it has had; rules are asked again."""
     runs = tx.execute(
         select(action_runs)
         .filter_by(execution_id=execution_id, stage=stage)
@@ -201,7 +227,7 @@ def baseline_of(
     return {
         action: run.attempt
         for action, run in last.items()
-        if all_actions or run.status != Status.SUCCEEDED
+        if all_actions or run.status != Status.SUCCEEDED or is_rule(action)
     }
 
 
@@ -266,6 +292,7 @@ def _add_stage(tx: Transaction, attempt: Attempt, stage: str, **values: object) 
             stage=stage,
             position=tx.execute(entered).scalar_one() + 1,
             baseline={},
+            overridden={},
             **values,
         )
     )

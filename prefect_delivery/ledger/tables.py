@@ -113,6 +113,7 @@ stage_runs = Table(
     Column("ended", Moment),
     Column("reason", Words),
     Column("baseline", JSON, nullable=False),
+    Column("overridden", JSON, nullable=False),
 )
 
 action_runs = Table(
@@ -132,6 +133,7 @@ action_runs = Table(
     Column("variables", JSON, nullable=False),
     Column("reports", JSON, nullable=False),
     Column("retryable", Boolean, nullable=False),
+    Column("due", Moment),
     ForeignKeyConstraint(
         ["execution_id", "stage"], ["stage_runs.execution_id", "stage_runs.stage"]
     ),
@@ -148,6 +150,31 @@ decisions = Table(
     Column("approved", Boolean, nullable=False),
     Column("comment", Words, nullable=False),
     Column("decided", Moment, nullable=False),
+    ForeignKeyConstraint(
+        ["execution_id", "stage", "action", "attempt"],
+        [
+            "action_runs.execution_id",
+            "action_runs.stage",
+            "action_runs.action",
+            "action_runs.attempt",
+        ],
+    ),
+)
+
+votes = Table(
+    "votes",
+    metadata,
+    Column("execution_id", Words, primary_key=True),
+    Column("stage", Words, primary_key=True),
+    Column("action", Words, primary_key=True),
+    Column("attempt", Integer, primary_key=True, autoincrement=False),
+    Column("voter", Words, primary_key=True),
+    Column("person", Words, nullable=False),
+    Column("approved", Boolean, nullable=False),
+    Column("comment", Words, nullable=False),
+    Column("voted", Moment, nullable=False),
+    Column("groups", JSON, nullable=False),
+    Column("fingerprint", Words, nullable=False),
     ForeignKeyConstraint(
         ["execution_id", "stage", "action", "attempt"],
         [

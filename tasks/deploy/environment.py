@@ -13,10 +13,12 @@ from prefect_delivery.actions import (
 )
 from prefect_delivery.blocks import Environment
 from prefect_delivery.blocks.environment import find_environment, ledger_name
+from prefect_delivery.engine.approvals import gate_problem
 from prefect_delivery.engine.state import ArtifactRef
-from prefect_delivery.errors import RolloutFailed
+from prefect_delivery.errors import Refused, RolloutFailed
 from prefect_delivery.ledger import Ledger, Release, RolloutKind
 from prefect_delivery.rollout import roll_out, title
+from prefect_delivery.tasks.source.history import is_on_branch, sources_of
 
 _NOTE = "prefect_delivery.rollout"
 
@@ -50,11 +52,13 @@ def deploy(
 
     Raises:
         ActionFailed: The rollout failed; names the release that serves now.
-        Refused: Somebody else is changing the environment, or it is locked.
+        Refused: Somebody else is changing the environment, it is locked, or its gates
+            let nothing in that was not approved or does not come from where it must.
         LeaseLost: Somebody else has taken the environment over.
     """
     target, name = _target(environment, job)
     with Ledger.open() as ledger:
+        _check_gates(ledger, target, name, artifact, job)
         release, kind = _release(ledger, artifact, variables, job)
         try:
             rollout = roll_out(
@@ -116,6 +120,38 @@ def _target(environment: str | Environment, job: Job) -> tuple[Environment, str]
         return environment, environment.name
     found = find_environment(environment, job.environments)
     return found, ledger_name(found, environment, job.pipeline)
+
+
+def _check_gates(
+    ledger: Ledger, target: Environment, name: str, artifact: Artifact, job: Job
+) -> None:
+    """Refuse what the environment's gates, as they are now, do not let in.
+
+    A rollback passes them with what the environment has run before.
+    """
+    gates = target.gates
+    if not (gates.needed or gates.pipelines or gates.branches):
+        return
+    if not job.execution:
+        raise Refused(f"{name} has gates, so only a pipeline may deploy to it")
+    execution = ledger.executions.get(job.execution)
+    if execution.carried and _has_run(ledger, name, artifact):
+        return
+    votes = ledger.votes.list(execution.id)
+    if problem := gate_problem(execution, gates, name, artifact.digest, votes):
+        raise Refused(problem, hint=f"deliver status {execution.title}")
+    if gates.branches:
+        sources = [*sources_of(execution)]
+        away = [s for s in sources if not is_on_branch(s, gates.branches, job)]
+        if away or not sources:
+            which = f"commit {away[0].commit[:10]}" if away else "what has no commit"
+            allowed = ", ".join(gates.branches)
+            raise Refused(f"{name} takes only branches {allowed}, not {which}")
+
+
+def _has_run(ledger: Ledger, environment: str, artifact: Artifact) -> bool:
+    known = ledger.releases.list(environment, limit=1000)
+    return any(release.artifact.digest == artifact.digest for release in known)
 
 
 def _release(

@@ -19,7 +19,7 @@ _MESSAGE_LIMIT = 10_000
 _CHANGED_LIMIT = 100_000
 _COMMIT = re.compile(r"[0-9a-f]{7,64}")
 _FULL = (40, 64)  # SHA-1, SHA-256
-_FORMAT = "%H%x00%an <%ae>%x00%aI%x00%cI%x00%B%x00"
+_FORMAT = "%H%x00%an <%ae>%x00%aI%x00%cn <%ce>%x00%cI%x00%B%x00"
 
 
 @action(
@@ -32,6 +32,7 @@ _FORMAT = "%H%x00%an <%ae>%x00%aI%x00%cI%x00%B%x00"
         "message": "Commit message, at most 10 KB.",
         "author": "Author, as `Name <address>`.",
         "author_date": "When it was written, in ISO 8601.",
+        "committer": "Committer, as `Name <address>`.",
         "committer_date": "When it was committed, in ISO 8601.",
         "changed": "Files that differ from the first parent, one a line, at most 100 KB.",
     },
@@ -190,7 +191,7 @@ def _describe(repository: Repository, file: Path, commit: str) -> _Described:
         *("-z", f"--format={_FORMAT}", f"--output={file}", commit),
     )
     text = file.read_bytes().decode(errors="replace")
-    full, author, written, committed, message, names = text.split("\0", 5)
+    full, author, written, committer, committed, message, names = text.split("\0", 6)
     message = message.strip()
     variables = {
         "commit": full,
@@ -198,6 +199,7 @@ def _describe(repository: Repository, file: Path, commit: str) -> _Described:
         "message": message[:_MESSAGE_LIMIT],
         "author": author[:1000],
         "author_date": written,
+        "committer": committer[:1000],
         "committer_date": committed,
         "changed": _changed(names.removeprefix("\0\n")),
     }

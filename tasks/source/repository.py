@@ -139,6 +139,36 @@ class Repository:
         except Unadvertised as refusal:
             self._fetch_everything(commit, refusal)
 
+    def fetch_history(self, *commits: str) -> None:
+        """Bring all of the history of `commits`, without files where that is possible.
+
+        Raises:
+            ActionFailed: A commit is gone, or the repository cannot be read.
+        """
+        self._init(like=next(iter(commits), ""))
+        # A folder's git would only warn that it sends everything.
+        lean = ["--filter=tree:0"] if self._remote.transport != "file" else []
+        try:
+            self._fetch(*lean, refs=commits)
+        except Unadvertised as refusal:
+            self._fetch(*lean, refs=_ALL)
+            for commit in commits:
+                if not self.has(commit):
+                    raise self._gone(commit) from refusal
+
+    def has(self, commit: str) -> bool:
+        """Whether a commit was fetched."""
+        try:
+            self.run("cat-file", "-e", f"{commit}^{{commit}}")
+        except ActionFailed:
+            return False
+        return True
+
+    def branches(self) -> dict[str, str]:
+        """The commit of each branch that the remote has, by name."""
+        heads, start = self._ask("refs/heads/*")[0], "refs/heads/"
+        return {name.removeprefix(start): commit for name, commit in heads.items()}
+
     def checkout(self, commit: str, *, lfs: bool = False) -> None:
         """Write the files of `commit` into `tree`.
 
@@ -245,13 +275,14 @@ class Repository:
     def _fetch_everything(self, commit: str, refusal: Unadvertised) -> None:
         """For servers that only hand out what a branch or tag points to."""
         self._fetch(refs=_ALL)
-        try:
-            self.run("cat-file", "-e", f"{commit}^{{commit}}")
-        except ActionFailed:
-            raise ActionFailed(
-                f"commit {commit} is gone from {self._remote.url}",
-                hint="a branch was overwritten or deleted; start with a newer commit",
-            ) from refusal
+        if not self.has(commit):
+            raise self._gone(commit) from refusal
+
+    def _gone(self, commit: str) -> ActionFailed:
+        return ActionFailed(
+            f"commit {commit} is gone from {self._remote.url}",
+            hint="a branch was overwritten or deleted; start with a newer commit",
+        )
 
     def _lfs_places(self) -> dict[str, str]:
         # Given here, a `.lfsconfig` in the repository cannot point elsewhere.

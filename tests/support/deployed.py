@@ -127,6 +127,7 @@ class Machine:
     folder: Path
     url: str | None
     more: dict[str, str] = field(default_factory=dict[str, str])
+    _started: "list[subprocess.Popen[bytes]]" = field(default_factory=list[Any])
 
     @property
     def home(self) -> Path:
@@ -172,7 +173,7 @@ class Machine:
             (self.folder / f"{log}.out").open("wb") as out,
             (self.folder / f"{log}.err").open("wb") as err,
         ):
-            return subprocess.Popen(
+            process = subprocess.Popen(
                 [BIN / name, *arguments],
                 cwd=folder or self.folder,
                 env=self.environment,
@@ -180,6 +181,13 @@ class Machine:
                 stdout=out,
                 stderr=err,
             )
+        self._started.append(process)
+        return process
+
+    def switch_off(self) -> None:
+        """End what was started and runs still."""
+        for process in self._started:
+            end(process)
 
     def output(self, log: str = "started") -> tuple[str, str]:
         """What a started command has written to stdout and to stderr so far."""
@@ -313,7 +321,7 @@ def deploy(machine: Machine, pool: str) -> Iterator[Deployed]:
         with SyncPrefectClient(machine.url) as client:
             yield Deployed(machine, pool, worker, client)
     finally:
-        end(worker)
+        machine.switch_off()
 
 
 def clean(environment: "os._Environ[str]") -> dict[str, str]:

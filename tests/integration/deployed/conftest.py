@@ -45,8 +45,10 @@ def shop(home: Path, tmp_path: Path) -> Shop:
 
 
 @pytest.fixture
-def machine(server: Server, home: Path, tmp_path: Path) -> Machine:
+def machine(server: Server, home: Path, tmp_path: Path) -> Iterator[Machine]:
     """A machine that shares the shop's ledger and is configured to use the server."""
     folder = tmp_path / "machine"
     folder.mkdir()
-    return Machine(folder, server.url, {"PREFECT_DELIVERY_HOME": str(home)})
+    made = Machine(folder, server.url, {"PREFECT_DELIVERY_HOME": str(home)})
+    yield made
+    made.switch_off()

@@ -1,13 +1,36 @@
 """What is left when a deployed run is ended before its time."""
 
 from pathlib import Path
+from uuid import UUID
 
 import pytest
-from deployed import Deployed, Machine, Server, alive, deploy, running, stubborn, until
+from deployed import (
+    Deployed,
+    Machine,
+    Server,
+    alive,
+    deploy,
+    running,
+    seen_by_prefect,
+    stubborn,
+    until,
+)
 from repository import Shop
 
 from prefect_delivery.engine.state import Status
 from prefect_delivery.flows.reconcile import set_right
+
+ROLLOUT = """
+  Site:
+    actions:
+      deploy: {uses: deploy/environment, inputs: site, with: {environment: site}}
+environments:
+  site:
+    kind: host
+    root: %(root)s
+    hooks:
+      before: ['setsid sleep 651 & trap "" TERM; touch %(mark)s; sleep 652']
+"""
 
 
 @pytest.fixture
@@ -33,6 +56,28 @@ def test_a_run_that_is_cancelled_in_the_ui_leaves_nothing(
     assert ended.status is Status.STOPPED
     assert ended.reason == "its Prefect flow run was cancelled"
     assert "its Prefect flow run was cancelled" in deployed.seen(flow_run).page
+
+
+def test_a_rollout_that_is_cancelled_in_the_ui_is_undone(
+    deployed: Deployed, shop: Shop, home: Path, tmp_path: Path
+) -> None:
+    mark = tmp_path / "mark"
+    with (shop.folder / "delivery.yaml").open("a") as definition:
+        definition.write(ROLLOUT % {"root": tmp_path / "site", "mark": mark})
+    flow_run = deployed.run(shop, home)
+    rollout = running(shop, mark)
+    (lease,) = shop.ledger.leases.held()
+
+    deployed.cancel(flow_run)
+    seen = deployed.ended(flow_run)
+
+    assert lease.name.endswith("site")
+    assert seen.state_name == "Cancelled", seen.state
+    rollout.nothing_is_left()
+    assert shop.ledger.executions.find("shop").status is Status.STOPPED
+    (undone,) = shop.ledger.rollouts.history(lease.name)
+    assert undone.status == "rolled-back"
+    assert not (tmp_path / "site" / "current").exists()
 
 
 def test_a_run_whose_process_is_told_to_end_leaves_nothing(
@@ -71,3 +116,44 @@ def test_what_a_killed_worker_leaves_is_set_right(
     ended = shop.ledger.executions.find("shop")
     assert ended.status is Status.STOPPED
     assert any("deliver retry shop 1" in line for line in said)
+
+
+DRIVER = """
+import asyncio, os, signal, sys
+from pathlib import Path
+from prefect_delivery.flows.pipeline import pipeline
+
+
+def tell():
+    if not Path(sys.argv[2]).exists():
+        asyncio.get_running_loop().call_later(0.05, tell)
+        return
+    os.kill(os.getpid(), signal.SIGTERM)
+
+
+async def main():
+    asyncio.get_running_loop().call_soon(tell)
+    await pipeline(sys.argv[1])
+
+
+asyncio.run(main())
+"""
+
+
+def test_a_signal_that_arrives_in_a_callback_is_not_missed(
+    machine: Machine, shop: Shop, mark: Path
+) -> None:
+    definition = str(shop.folder / "delivery.yaml")
+
+    driver = machine.start("python", "-c", DRIVER, definition, str(mark))
+    driver.wait(timeout=60)
+
+    ended = shop.ledger.executions.find("shop")
+    assert (ended.status, ended.reason) == (
+        Status.STOPPED,
+        "its process was told to end",
+    )
+    assert shop.ledger.executions.owner(ended.id) is None
+    assert ended.flow_run and machine.url
+    seen = seen_by_prefect(machine.url, UUID(ended.flow_run))
+    assert seen.flow_run.state_name == "Crashed"

@@ -7,14 +7,73 @@ from repository import Shop
 
 from prefect_delivery.engine.state import Status
 
+FAILING = """
+      package:
+        uses: build/commands
+        outputs: {site: ["dist/**"]}
+        with: {commands: ["exit 3"]}
+"""
+
 
 def test_a_deployed_run_delivers_what_its_parameters_say(
     deployed: Deployed, shop: Shop, home: Path
 ) -> None:
     flow_run = deployed.run(shop, home, variables={"greeting": "welcome"})
 
-    seen = deployed.ended(flow_run)
+    ended = deployed.ended(flow_run)
 
     execution = shop.ledger.executions.find("shop")
-    assert seen.state_name == "Completed", seen.state
-    assert execution.status is Status.SUCCEEDED
+    assert execution.status is Status.SUCCEEDED, execution.reason
+    assert execution.variables == {"greeting": "welcome"}
+    assert execution.flow_run == str(flow_run)
+    assert (ended.state_name, ended.name) == ("Completed", "shop #1")
+    assert {"delivery", "pipeline:shop"} <= set(ended.tags)
+    seen = deployed.seen(flow_run, tasks=3)
+    assert seen.tasks == dict.fromkeys(
+        ["Source / app", "Build / package", "Deliver / show"], "Completed"
+    )
+    assert "succeeded" in seen.page
+
+
+def test_a_deployed_run_whose_pipeline_fails_has_failed(
+    deployed: Deployed, shop: Shop, home: Path
+) -> None:
+    shop.define(FAILING)
+
+    ended = deployed.ended(deployed.run(shop, home))
+
+    assert (ended.state_name, ended.name) == ("Failed", "shop #1")
+    assert ended.state and "exit 3" in (ended.state.message or "")
+    assert shop.ledger.executions.find("shop").status is Status.FAILED
+
+
+def test_a_definition_that_is_wrong_fails_and_says_where(
+    deployed: Deployed, shop: Shop, home: Path
+) -> None:
+    shop.define("      package: {uses: build/comands}")
+
+    ended = deployed.ended(deployed.run(shop, home))
+
+    assert ended.state_name == "Failed"
+    assert ended.state and "build/comands" in (ended.state.message or "")
+    assert shop.ledger.executions.list() == []
+
+
+def test_the_parameters_are_a_form_that_explains_itself(deployed: Deployed) -> None:
+    name = f"pipeline/{deployed.pool}"
+
+    schema = deployed.client.read_deployment_by_name(name).parameter_openapi_schema
+
+    assert schema is not None
+    fields = schema["properties"]
+    assert list(fields) == [
+        "definition",
+        "variables",
+        "revisions",
+        "trigger",
+        "started_by",
+        "execution_id",
+    ]
+    for field in fields.values():
+        assert field["title"] and field["description"], field
+    assert schema.get("required", []) == []

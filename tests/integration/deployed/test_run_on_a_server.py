@@ -15,16 +15,17 @@ from deployed import (
     Machine,
     Server,
     alive,
-    end,
     free_port,
     running,
     seen_by_prefect,
     stubborn,
     until,
 )
+from prefect.settings import PREFECT_API_URL, temporary_settings
 from repository import Shop
 
 from prefect_delivery.engine.state import Status
+from prefect_delivery.flows.run import Watch, run_execution
 
 PATIENT = """
       package:
@@ -106,6 +107,23 @@ def test_a_server_that_refuses_us_is_named_and_nothing_is_recorded(
     assert shop.ledger.executions.list() == []
 
 
+def test_an_execution_that_prefect_makes_no_run_for_is_closed(
+    shop: Shop, home: Path
+) -> None:
+    notices: list[str] = []
+    watch = Watch(lambda _: None, lambda *_: None, on_notice=notices.append)
+    nowhere = f"http://127.0.0.1:{free_port()}/api"
+
+    with temporary_settings({PREFECT_API_URL: nowhere}):
+        ended = run_execution(shop.start().id, watch, local=False, ledger=shop.ledger)
+
+    assert ended.status is Status.STOPPED
+    assert (ended.reason or "").startswith("Prefect made no run for it: ")
+    assert shop.ledger.executions.owner(ended.id) is None
+    (notice,) = notices
+    assert notice.startswith("Prefect could not be told how the execution ended")
+
+
 def test_a_retry_without_a_server_opens_nothing(machine: Machine, shop: Shop) -> None:
     shop.define(PATIENT.replace("touch", "false") % {"mark": "none"})
     shop.drive(shop.start(), local=True)
@@ -157,7 +175,7 @@ def test_an_execution_outlives_its_server(
     assert "✓ shop #1 succeeded after" in out
     silent, trying, given_up = err.splitlines()
     assert silent.startswith("Prefect's server does not answer, which stops nothing")
-    assert trying == "telling Prefect how it ended, for up to a minute"
+    assert trying == "telling Prefect how it ended, for about a minute"
     assert given_up.startswith("Prefect could not be told how the execution ended")
 
 
@@ -196,7 +214,9 @@ def test_two_first_runs_at_once_start_one_private_server(
         for name in ("one", "two")
     ]
     try:
-        assert [run.wait(timeout=240) for run in runs] == [0, 0], machine.output("one")
+        ends = {run.wait(timeout=240) for run in runs}
+        # The newer of the two may supersede the older one, which then ends with 3.
+        assert 0 in ends and ends <= {0, 3}, machine.output("one")
         servers = _servers_in(home / "server")
         note = home / "server" / "server.json"
         assert [server.pid for server in servers] == [
@@ -205,8 +225,7 @@ def test_two_first_runs_at_once_start_one_private_server(
         ready = datetime.fromtimestamp(note.stat().st_mtime, UTC)
         assert all(e.started >= ready for e in shop.ledger.executions.list())
     finally:
-        for run in runs:
-            end(run)
+        machine.switch_off()
         machine.call("deliver", "demo", "--stop")
         until(lambda: not alive(_servers_in(home / "server")), "the server's end")
 

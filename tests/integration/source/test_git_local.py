@@ -46,6 +46,7 @@ def test_variables_tell_what_was_found(developer: Developer) -> None:
     assert variables["short"] == commit[:7]
     assert variables["message"] == "Add a cart\n\nIt holds goods."
     assert variables["author"] == "Ada <ada@example.org>"
+    assert variables["committer"] == "Ada <ada@example.org>"
     assert variables["author_date"] == developer.git("log", "-1", "--format=%aI")
     assert variables["changed"].split("\n") == ["cart/a b.py", "old"]
     assert variables["tag"] == ""

@@ -36,7 +36,8 @@ def test_an_approval_goes_on_with_an_execution_that_nobody_drives(
     approved = project.deliver("approve", "--local", "-m", "smoke test is fine")
 
     assert approved.returncode == 0
-    assert approved.stdout.startswith("shop #1: approve by ann noted\n")
+    assert approved.stdout.startswith("Ⅱ shop #1 Release / ok\n  commit: ")
+    assert "\nshop #1: approve by ann noted\n" in approved.stdout
     assert "✓ shop #1 succeeded after " in approved.stdout
     status = json.loads(project.deliver("status", "shop", "1", "-o", "json").stdout)
     (decision,) = status["stages"][2]["actions"][0]["attempts"]
@@ -44,6 +45,18 @@ def test_an_approval_goes_on_with_an_execution_that_nobody_drives(
     again = project.deliver("approve")
     assert again.returncode == 1
     assert again.stderr.startswith("error: shop #1 waits for no decision\n")
+
+
+def test_a_decision_carries_on_what_waited_for_the_stage(project: Any) -> None:
+    project.deliver("run", "--local", "--no-wait-approval", *GIVEN)
+    second = project.deliver("run", "shop", "--local", "--no-wait-approval", *GIVEN)
+
+    done = project.deliver("approve", "shop", "1", "--local")
+
+    assert second.returncode == 5
+    assert "#1 is in it" in second.stdout
+    assert "shop #1 succeeded" in done.stdout
+    assert re.search(r"shop #2\n.*Release / ok +waiting", done.stdout, re.DOTALL)
 
 
 def test_a_rejection_ends_with_3(project: Any) -> None:
@@ -102,7 +115,7 @@ def test_looking_shows_what_has_run(project: Any) -> None:
     one = project.deliver("status", "shop #1")
     history = project.deliver("history", "-o", "json")
     logs = project.deliver("logs", "2", "Build/unit")
-    log_data = project.deliver("logs", "shop", "2", "Release", "-o", "json")
+    log_data = project.deliver("logs", "shop", "1", "Release", "-o", "json")
     releases = project.deliver("releases", "production", "-o", "json")
     unknown = project.deliver("logs", "2", "Biuld")
 
@@ -117,7 +130,7 @@ def test_looking_shows_what_has_run(project: Any) -> None:
     assert logs.stdout == "-- Build / unit\n$ echo one\none\n$ echo two\ntwo\n"
     (log,) = json.loads(log_data.stdout)
     assert (log["stage"], log["action"], log["attempt"]) == ("Release", "ok", 1)
-    assert json.loads(releases.stdout) == []
+    assert "there is no environment 'production'" in releases.stderr
     assert unknown.stderr == (
         "error: no stage 'Biuld' in shop #2 (there are: Source, Build, Release)\n"
         "next: deliver status shop 2\n"

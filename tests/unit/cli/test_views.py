@@ -1,7 +1,7 @@
 import io
 import json
 from dataclasses import replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from textwrap import dedent
 
 import pytest
@@ -17,8 +17,9 @@ from prefect_delivery.cli.views import (
     overview,
     tree,
 )
-from prefect_delivery.engine.state import Execution, StageRun, Status, Stop
-from prefect_delivery.stages import span
+from prefect_delivery.definition.models import Pipeline
+from prefect_delivery.engine.state import ActionRun, Execution, StageRun, Status, Stop
+from prefect_delivery.stages import span, stage_views
 
 HOSTILE = "\x1b[2J\x1b]0;owned\x07[bold red]boo[/] \u202eevil\r\nsecond line"
 
@@ -153,6 +154,42 @@ def test_a_second_attempt_is_a_change_although_the_status_is_the_same(
     assert changes(before, failed, now) == [
         "[ 1m 12s] ✗ Build / unit  failed in 3s · attempt 2 · 1 failed, 411 passed"
     ]
+
+
+def test_rules_are_shown_around_the_actions_and_overridden_by_name(
+    shop: Pipeline, now: datetime
+) -> None:
+    rule = {"rules": {"hours": {"uses": "rule/deployment-window"}}}
+    data = shop.snapshot()
+    name = list(shop.stages)[-1]
+    data["stages"][name] |= {"before_entry": rule, "on_failure": None}
+    definition = Pipeline.model_validate(data)
+    due = now + timedelta(hours=1)
+    asked = ActionRun(
+        attempt=1, status=Status.WAITING, started=now, due=due, summary="opens Mon"
+    )
+    run = StageRun(status=Status.IN_PROGRESS, actions={"before_entry:hours": (asked,)})
+    execution = Execution(
+        id="e",
+        pipeline="shop",
+        number=7,
+        definition=definition,
+        status=Status.WAITING,
+        started=now,
+        stages={name: run},
+    )
+
+    [*_, stage] = stage_views(execution, now)
+
+    assert stage.status is Status.WAITING
+    assert stage.groups[0][0].name == "before_entry: hours"
+    assert text_of(tree(execution, now)).count("opens Mon") == 1
+    assert "waits for a decision" not in text_of(tree(execution, now))
+    assert next_commands(execution) == [
+        f'go on: deliver override shop 7 {name} -m "..."'
+    ]
+    told = execution_data(execution, now)["stages"][-1]["rules"]
+    assert told[0]["attempts"][0]["due"] == due.isoformat()
 
 
 def test_an_end_is_followed_by_what_a_person_may_do(

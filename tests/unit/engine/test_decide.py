@@ -1,154 +1,19 @@
 """The engine against a small model: a simulated world carries out what it decides."""
 
 import dataclasses
-from collections.abc import Callable
-from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from itertools import chain
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from world import START, Outcomes, World, action, execution_of, pipeline, stage
 
-from prefect_delivery.definition.models import Action, Pipeline, Stage
+from prefect_delivery.definition.models import Stage
 from prefect_delivery.engine.decide import decide
 from prefect_delivery.engine.plan import waves
-from prefect_delivery.engine.state import (
-    ActionRun,
-    Execution,
-    StageRun,
-    Status,
-    Stop,
-)
-from prefect_delivery.engine.steps import (
-    CancelAction,
-    End,
-    EndStage,
-    EnterStage,
-    StartAction,
-    Wait,
-)
-
-START = datetime(2026, 1, 1, tzinfo=UTC)
-Outcomes = dict[tuple[str, str], list[Status]]
-
-
-def pipeline(**stages: Stage) -> Pipeline:
-    return Pipeline(pipeline="shop", stages=stages)
-
-
-def stage(*needs: str, **actions: Action) -> Stage:
-    return Stage(needs=list(needs), actions=actions)
-
-
-def action(order: int = 1, **more: object) -> Action:
-    return Action.model_validate({"uses": "build/commands", "run_order": order, **more})
-
-
-def execution_of(definition: Pipeline) -> Execution:
-    return Execution(
-        id="e1",
-        pipeline="shop",
-        number=1,
-        definition=definition,
-        status=Status.IN_PROGRESS,
-        started=START,
-    )
-
-
-@dataclass
-class World:
-    """Carries out steps on an `Execution`, as the loop and the ledger do.
-
-    Attributes:
-        outcomes: How each attempt at an action ends, first attempt first.
-        started: Every attempt in the order in which it was started.
-    """
-
-    execution: Execution
-    outcomes: Outcomes
-    now: datetime = START
-    started: list[tuple[str, str, int]] = field(default_factory=list)
-    running: list[tuple[str, str, int]] = field(default_factory=list)
-
-    def step(self) -> bool:
-        """Carry out what is decided now; False when there is only waiting."""
-        waits = True
-        for decided in decide(self.execution, self.now):
-            match decided:
-                case EnterStage(name):
-                    assert name not in self.execution.stages
-                    self._put(name, StageRun(status=Status.IN_PROGRESS))
-                case StartAction(stage_name, action_name, attempt):
-                    self._begin(stage_name, action_name, attempt)
-                case CancelAction(stage_name, action_name, attempt, reason):
-                    self.end((stage_name, action_name, attempt), Status.FAILED, reason)
-                case EndStage(name, status, reason):
-                    assert not [key for key in self.running if key[0] == name]
-                    run = self.execution.stages[name]
-                    self._put(
-                        name, dataclasses.replace(run, status=status, reason=reason)
-                    )
-                case End(status, reason):
-                    assert not self.running
-                    self.execution = dataclasses.replace(
-                        self.execution, status=status, reason=reason
-                    )
-                case Wait():
-                    continue
-            waits = False
-        return not waits
-
-    def end(
-        self, key: tuple[str, str, int], status: Status, error: str | None = None
-    ) -> None:
-        if key in self.running:
-            self.running.remove(key)
-        stage_name, action_name, _ = key
-        run = self.execution.stages[stage_name]
-        *before, last = run.actions[action_name]
-        ended = dataclasses.replace(last, status=status, ended=self.now, error=error)
-        actions = {**run.actions, action_name: (*before, ended)}
-        self._put(stage_name, dataclasses.replace(run, actions=actions))
-
-    def run(self, choose: Callable[[int], int] = lambda count: 0) -> Execution:
-        """Go on until the execution ends; `choose` says which attempt ends next."""
-        for _ in range(1000):
-            if self.execution.status.ended:
-                return self.execution
-            if self.step():
-                continue
-            if self.running:
-                key = self.running[choose(len(self.running))]
-                self.end(key, self.outcomes[key[:2]][key[2] - 1])
-            else:
-                self.now = self._next_time()
-        pytest.fail("the execution does not end")
-
-    def _next_time(self) -> datetime:
-        times = [
-            decided.until
-            for decided in decide(self.execution, self.now)
-            if isinstance(decided, Wait) and decided.until
-        ]
-        assert times, "nothing runs and nothing is waited for"
-        return max(min(times), self.now)
-
-    def _begin(self, stage_name: str, action_name: str, attempt: int) -> None:
-        key = (stage_name, action_name, attempt)
-        assert key not in self.started
-        self.started.append(key)
-        self.running.append(key)
-        run = self.execution.stages[stage_name]
-        runs = run.actions.get(action_name, ())
-        assert attempt == len(runs) + 1
-        begun = ActionRun(attempt=attempt, status=Status.IN_PROGRESS, started=self.now)
-        actions = {**run.actions, action_name: (*runs, begun)}
-        self._put(stage_name, dataclasses.replace(run, actions=actions))
-
-    def _put(self, name: str, run: StageRun) -> None:
-        stages = {**self.execution.stages, name: run}
-        self.execution = dataclasses.replace(self.execution, stages=stages)
+from prefect_delivery.engine.state import StageRun, Status, Stop
+from prefect_delivery.engine.steps import CancelAction, EndStage, Wait
 
 
 @st.composite
@@ -299,7 +164,7 @@ def test_an_attempt_that_cannot_be_retried_fails_the_stage_at_once() -> None:
     rejected = dataclasses.replace(
         run, status=Status.FAILED, ended=START, error="rejected", retryable=False
     )
-    world._put("build", StageRun(status=Status.IN_PROGRESS, actions={"a": (rejected,)}))
+    world.put("build", StageRun(status=Status.IN_PROGRESS, actions={"a": (rejected,)}))
 
     assert decide(world.execution, START) == [
         EndStage("build", Status.FAILED, "a: rejected")
@@ -318,7 +183,7 @@ def test_a_retried_stage_runs_its_failed_action_again_with_all_its_attempts() ->
     reopened = dataclasses.replace(
         world.execution.stages["build"], status=Status.IN_PROGRESS, baseline={"a": 1}
     )
-    world._put("build", reopened)
+    world.put("build", reopened)
     world.execution = dataclasses.replace(world.execution, status=Status.IN_PROGRESS)
     ended = world.run()
 

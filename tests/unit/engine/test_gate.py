@@ -55,7 +55,9 @@ def test_the_gate_for_the_fifth_execution(
 
 @pytest.mark.parametrize("mode", ["superseded", "queued", "parallel"])
 def test_nothing_enters_by_a_disabled_transition(mode: Mode) -> None:
-    assert gate(mode, 5, [], disabled="closed by ann") == Hold(reason="closed by ann")
+    assert gate(mode, 5, [], disabled="closed by ann") == Hold(
+        reason="closed by ann", for_people=True
+    )
 
 
 def test_waiting_before_a_disabled_transition_is_superseded_all_the_same() -> None:

@@ -1,6 +1,6 @@
 """One of several processes that use a ledger at once.
 
-Usage: racer.py URL create | die-creating | start | take | kill
+Usage: racer.py URL create | die-creating | start | take | kill | vote | reject
 
 Prints `ready`, waits for a line, acts, and prints what it got.
 """
@@ -44,6 +44,23 @@ def take(ledger: Ledger) -> None:
         print(lease.token, flush=True)
 
 
+def vote(ledger: Ledger, approved: bool = True) -> None:
+    """Decide on the approval of the latest execution, each process as somebody else."""
+    execution = ledger.executions.find("shop")
+    try:
+        missing = ledger.executions.decide(
+            *(execution.id, "Approve", "run"), by=f"p{os.getpid()}", approved=approved
+        )
+    except Refused as refused:
+        print("late" if "waits no more" in refused.message else "refused", flush=True)
+    else:
+        print(sum(each.count for each in missing), flush=True)
+
+
+def reject(ledger: Ledger) -> None:
+    vote(ledger, approved=False)
+
+
 def die_after(statement: str) -> None:
     """Die by SIGKILL as soon as a statement that begins so has been carried out."""
 
@@ -71,4 +88,5 @@ if __name__ == "__main__":
     else:
         with Ledger(url) as opened:
             await_start()
-            {"start": start, "take": take, "kill": kill}[act](opened)
+            acts = {"start": start, "take": take, "kill": kill}
+            (acts | {"vote": vote, "reject": reject})[act](opened)

@@ -103,7 +103,7 @@ def test_a_disabled_transition_lets_the_newest_in_when_enabled(ledger: Ledger) -
     held = enter(ledger, first), enter(ledger, second)
     ledger.transitions.enable("shop", "Build", by="bob")
 
-    assert held == (Hold(reason="was disabled by ann: freeze"),) * 2
+    assert held == (Hold(reason="was disabled by ann: freeze", for_people=True),) * 2
     assert enter(ledger, first) == Superseded(by=2)
     assert enter(ledger, second) == Enter()
 

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from prefect_delivery.definition.models import Pipeline
+from prefect_delivery.engine.state import Status
 from prefect_delivery.holder import is_dead, this_holder
 from prefect_delivery.ledger import Ledger
 
@@ -109,3 +110,41 @@ def test_the_lease_of_a_killed_process_is_taken_over_at_once(
     lease = ledger.leases.take("production", holder=this_holder(), ttl=30, dead=is_dead)
 
     assert (left.token, lease.token) == (1, 2)
+
+
+@pytest.fixture
+def approval(ledger: Ledger) -> str:
+    """Id of an execution that waits for three people, whoever they are."""
+    action = {"uses": "approval/manual", "with": {"count": 3}}
+    definition = Pipeline.model_validate(
+        {"pipeline": "shop", "stages": {"Approve": {"actions": {"run": action}}}}
+    )
+    execution = ledger.executions.start(definition, variables={}, started_by="ann")
+    attempt = ledger.executions.claim(execution.id, holder="worker", ttl=30)
+    ledger.executions.enter_stage(attempt, "Approve")
+    ledger.executions.begin_action(attempt, "Approve", "run", 1)
+    ledger.executions.end_action(attempt, "Approve", "run", 1, Status.WAITING)
+    return execution.id
+
+
+def test_of_approvers_at_once_exactly_as_many_count_as_are_needed(
+    ledger: Ledger, approval: str, race: Race
+) -> None:
+    printed = race("vote", 5)
+
+    assert sorted(printed) == [["0"], ["1"], ["2"], ["late"], ["late"]]
+    [run] = ledger.executions.get(approval).stages["Approve"].actions["run"]
+    assert run.status is Status.SUCCEEDED
+    assert len(ledger.votes.list(approval)["Approve", "run", 1]) == 3
+    ledger.audit.verify()
+
+
+def test_of_rejections_at_once_the_first_ends_it(
+    ledger: Ledger, approval: str, race: Race
+) -> None:
+    printed = race("reject", 3)
+
+    assert sorted(printed) == [["0"], ["late"], ["late"]]
+    [run] = ledger.executions.get(approval).stages["Approve"].actions["run"]
+    assert run.status is Status.FAILED
+    ledger.audit.verify()

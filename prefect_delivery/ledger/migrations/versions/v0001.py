@@ -64,6 +64,7 @@ def _create_tables() -> None:
         sa.Column("ended", sa.DateTime(timezone=True)),
         sa.Column("reason", sa.Text),
         sa.Column("baseline", sa.JSON, nullable=False),
+        sa.Column("overridden", sa.JSON, nullable=False),
     )
     op.create_table(
         "action_runs",
@@ -81,6 +82,7 @@ def _create_tables() -> None:
         sa.Column("variables", sa.JSON, nullable=False),
         sa.Column("reports", sa.JSON, nullable=False),
         sa.Column("retryable", sa.Boolean, nullable=False),
+        sa.Column("due", sa.DateTime(timezone=True)),
         sa.ForeignKeyConstraint(
             ["execution_id", "stage"], ["stage_runs.execution_id", "stage_runs.stage"]
         ),
@@ -95,6 +97,29 @@ def _create_tables() -> None:
         sa.Column("approved", sa.Boolean, nullable=False),
         sa.Column("comment", sa.Text, nullable=False),
         sa.Column("decided", sa.DateTime(timezone=True), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["execution_id", "stage", "action", "attempt"],
+            [
+                "action_runs.execution_id",
+                "action_runs.stage",
+                "action_runs.action",
+                "action_runs.attempt",
+            ],
+        ),
+    )
+    op.create_table(
+        "votes",
+        sa.Column("execution_id", sa.Text, primary_key=True),
+        sa.Column("stage", sa.Text, primary_key=True),
+        sa.Column("action", sa.Text, primary_key=True),
+        sa.Column("attempt", sa.Integer, primary_key=True, autoincrement=False),
+        sa.Column("voter", sa.Text, primary_key=True),
+        sa.Column("person", sa.Text, nullable=False),
+        sa.Column("approved", sa.Boolean, nullable=False),
+        sa.Column("comment", sa.Text, nullable=False),
+        sa.Column("voted", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("groups", sa.JSON, nullable=False),
+        sa.Column("fingerprint", sa.Text, nullable=False),
         sa.ForeignKeyConstraint(
             ["execution_id", "stage", "action", "attempt"],
             [
