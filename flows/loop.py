@@ -13,7 +13,7 @@ from datetime import UTC, datetime
 from typing import Any, Protocol
 
 from prefect_delivery.actions import Artifact, Job, Outputs
-from prefect_delivery.control import automatic_rollbacks, waiting_actions
+from prefect_delivery.control import waiting_actions
 from prefect_delivery.definition.models import Action, Rule
 from prefect_delivery.engine.conditions import shown, spec_of
 from prefect_delivery.engine.decide import decide
@@ -39,6 +39,7 @@ from prefect_delivery.holder import is_dead, this_holder
 from prefect_delivery.ledger import Attempt, Ledger
 from prefect_delivery.logs import LogFile, LogWriter
 from prefect_delivery.registry import task_of
+from prefect_delivery.rollbacks import automatic_rollbacks
 from prefect_delivery.settings import settings
 
 RENEW = 5.0

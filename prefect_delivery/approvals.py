@@ -11,8 +11,8 @@ from prefect_delivery.engine.approvals import (
     Commit,
     ballot_of,
     deadline_of,
-    key_of,
 )
+from prefect_delivery.engine.people import key_of
 from prefect_delivery.engine.resolve import variables_of
 from prefect_delivery.engine.state import ActionRun, Execution, Status
 from prefect_delivery.errors import Refused

@@ -12,14 +12,12 @@ from prefect_delivery.definition.models import Pipeline
 from prefect_delivery.engine.conditions import (
     When,
     conditions_to_override,
-    has_acted,
-    wants_rollback,
 )
-from prefect_delivery.engine.resolve import artifacts_of, variables_of
-from prefect_delivery.engine.state import Carried, Execution, Status
+from prefect_delivery.engine.state import Execution, Status
 from prefect_delivery.errors import Refused
 from prefect_delivery.ledger import Ledger
 from prefect_delivery.logs import LogFile
+from prefect_delivery.rollbacks import roll_back, rollback_target
 
 
 def person() -> str:
@@ -255,76 +253,14 @@ def rollback(
     Raises:
         Refused: There is no such execution, or the stage did not succeed in it.
     """
-    target = _rollback_target(ledger.executions.list(pipeline, limit=200), stage, to)
+    target = rollback_target(ledger.executions.list(pipeline, limit=200), stage, to)
     if target is None:
         wanted = f"#{to}" if to else "an earlier execution"
         raise Refused(
             f"stage '{stage}' of {pipeline} did not succeed in {wanted}",
             hint=f"deliver history {pipeline}",
         )
-    return _roll_back(ledger, target, stage, trigger="rollback", by=by)
-
-
-def automatic_rollbacks(ledger: Ledger, execution: Execution) -> list[Execution]:
-    """Record the rollbacks that the failed stages of an execution ask for.
-
-    They ask by `on_failure`, or by an `on_success` that was not met. A stage goes back
-    to the last execution before in which it succeeded; where there is none, nothing is
-    done. A rollback that fails asks for no other.
-    """
-    if execution.status is not Status.FAILED or execution.carried:
-        return []
-    started = []
-    for name in execution.stages:
-        if wants_rollback(execution, name):
-            past = ledger.executions.list(execution.pipeline, limit=200)
-            earlier = [e for e in past if e.number < execution.number]
-            if target := _rollback_target(earlier, name, None, last=True):
-                by = f"{execution.title} failed"
-                trigger = "automatic-rollback"
-                started.append(_roll_back(ledger, target, name, trigger=trigger, by=by))
-    return started
-
-
-def _roll_back(
-    ledger: Ledger, target: Execution, stage: str, *, trigger: str, by: str
-) -> Execution:
-    return ledger.executions.start(
-        target.definition,
-        variables=target.variables,
-        revisions=target.revisions,
-        trigger=trigger,
-        started_by=by,
-        only=(stage,),
-        carried=Carried(
-            execution=target.id,
-            artifacts=artifacts_of(target),
-            variables=variables_of(target),
-        ),
-    )
-
-
-def _rollback_target(
-    newest_first: list[Execution], stage: str, to: int | None, *, last: bool = False
-) -> Execution | None:
-    """The execution to go back to; rollbacks stand for what they went back to.
-
-    Args:
-        last: The last one whose work stands, rather than the one before it.
-    """
-    ran = [e for e in newest_first if stage in e.stages and has_acted(e.stages[stage])]
-    good = [e for e in ran if e.stages[stage].status is Status.SUCCEEDED]
-    own = [e for e in good if e.carried is None]
-    if to is not None:
-        return next((e for e in own if e.number == to), None)
-    tried = next((e for e in ran if e.carried is None or e in good), None)
-    stands = good[0] if good else None
-    if stands is not None and stands.carried:
-        back = stands.carried.execution
-        stands = next((e for e in own if e.id == back), None)
-    if stands is None or last or tried is None or tried not in good:
-        return stands
-    return next((e for e in own if e.number < stands.number), None)
+    return roll_back(ledger, target, stage, trigger="rollback", by=by)
 
 
 def override(

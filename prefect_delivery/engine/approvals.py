@@ -1,15 +1,7 @@
-"""Who may approve what, and when it is approved: pure rules over recorded votes.
-
-Two names are the same person when the part before `@` is the same, whatever the case:
-`Ann`, `ann@shop.example` and `Ann Lee <ann+git@home.example>` are one. That errs on the
-safe side: nobody counts twice, and nobody approves under a second address what they
-wrote under the first.
-"""
+"""Who may approve what, and when it is approved: pure rules over recorded votes."""
 
 import hashlib
 import json
-import re
-import unicodedata
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime, timedelta
@@ -18,6 +10,7 @@ from typing import Annotated, Any, Final, Self
 
 from pydantic import BaseModel, ConfigDict, Field, PositiveInt, model_validator
 
+from prefect_delivery.engine.people import is_meant, key_of, writers
 from prefect_delivery.engine.resolve import call_of, variables_of
 from prefect_delivery.engine.state import ActionRun, Execution, Status
 
@@ -30,10 +23,6 @@ Person = Annotated[
     str, Field(min_length=1, json_schema_extra={"x-no-variables": "person"})
 ]
 """A login or an e-mail address. `#{...}` is refused: no output decides who decides."""
-
-_ADDRESS = re.compile(r"<([^<>]*)>\s*$")
-_TRAILER = re.compile(r"^co-authored-by:[ \t]*(.+)$", re.IGNORECASE | re.MULTILINE)
-_NO_REPLY = "@users.noreply.github.com"
 
 
 class Group(BaseModel):
@@ -427,45 +416,9 @@ def authors_of(execution: Execution) -> frozenset[str]:
     return frozenset(found - {""})
 
 
-def writers(author: str, committer: str, message: str) -> Iterator[str]:
-    """Keys of those who wrote a commit: author, committer and co-authors."""
-    for name in (author, committer, *_TRAILER.findall(message)):
-        if key := key_of(name):
-            yield key
-
-
-def key_of(person: str) -> str:
-    """What tells a person from others; see the module on what that can do.
-
-    Args:
-        person: A login, an address, or `Name <address>`.
-    """
-    address = _ADDRESS.search(person)
-    words = address[1] if address and address[1].strip() else person.split("<")[0]
-    plain = unicodedata.normalize("NFKC", words).strip().casefold()
-    name = plain.partition("@")[0]
-    if plain.endswith(_NO_REPLY):
-        return name.partition("+")[2] or name
-    return name.partition("+")[0] or name
-
-
-def is_meant(person: str, entry: str) -> bool:
-    """Whether `person` is whom a list of people names.
-
-    A login stands for the address that begins with it, but an address does not stand
-    for a login: any domain could claim it.
-    """
-    one, other = (_plain(name) for name in (person, entry))
-    return one == other or ("@" not in one and other.partition("@")[0] == one)
-
-
 def matches(name: str, patterns: Iterable[str]) -> bool:
     """Whether a name is one of `patterns`, such as `main` or `release/*`."""
     return any(fnmatchcase(name, pattern) for pattern in patterns)
-
-
-def _plain(name: str) -> str:
-    return unicodedata.normalize("NFKC", name).strip().casefold()
 
 
 def _check_count(people: list[str], count: int) -> None:

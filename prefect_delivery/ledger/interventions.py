@@ -10,8 +10,8 @@ from prefect_delivery.engine.approvals import (
     Vote,
     ballot_of,
     deadline_of,
-    key_of,
 )
+from prefect_delivery.engine.people import key_of
 from prefect_delivery.engine.state import Status
 from prefect_delivery.errors import Refused
 from prefect_delivery.ledger.claims import row_of, title

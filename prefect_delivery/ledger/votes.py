@@ -5,7 +5,8 @@ from typing import Any
 
 from sqlalchemy import Connection, Row, delete, insert, select
 
-from prefect_delivery.engine.approvals import Vote, key_of
+from prefect_delivery.engine.approvals import Vote
+from prefect_delivery.engine.people import key_of
 from prefect_delivery.ledger.database import Room, Transaction
 from prefect_delivery.ledger.tables import votes
 

@@ -22,11 +22,10 @@ from prefect_delivery.engine.approvals import (
     authors_of,
     ballot_of,
     gate_problem,
-    is_meant,
-    key_of,
     policy_of,
     seen_by,
 )
+from prefect_delivery.engine.people import is_meant, key_of
 from prefect_delivery.engine.state import (
     ActionRun,
     ArtifactRef,
