@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 INSTALL = $(BIN)/uv pip install -q --python $(BIN)/python --compile-bytecode
 
 
-.PHONY: demo test quick lint types generate lock clean
+.PHONY: demo test faults quick lint types generate lock clean
 
 demo: $(VENV)/demo.stamp
 	$(BIN)/deliver demo
@@ -16,9 +16,14 @@ test: $(VENV)/dev.stamp
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/coverage erase
-	$(BIN)/python -m pytest tests/unit tests/integration -n 2 --cov --cov-report=
-	$(BIN)/python -m pytest tests/faults -n 2
+	$(BIN)/python -m pytest tests/unit tests/integration -n 2 -rs --cov --cov-report=
+	$(BIN)/python -m pytest tests/faults -n 2 -rs
 	$(BIN)/coverage report --include='*/prefect_delivery/*' --fail-under=90
+
+# More kills at random moments; one of them again: pytest tests/faults -k "seed17-"
+SEEDS ?= 200
+faults: $(VENV)/dev.stamp
+	DELIVERY_KILL_SEEDS=$(SEEDS) $(BIN)/python -m pytest tests/faults -n 2
 
 quick: $(VENV)/dev.stamp
 	$(BIN)/ruff check .
