@@ -8,6 +8,7 @@ INSTALL = $(BIN)/uv pip install -q --python $(BIN)/python --compile-bytecode
 .PHONY: demo test faults quick lint types generate lock clean
 
 demo: $(VENV)/demo.stamp
+	$(BIN)/python tests/tools.py haproxy
 	$(BIN)/deliver demo
 
 test: $(VENV)/dev.stamp

@@ -68,7 +68,7 @@ class HostEnvironment(Environment):
     @property
     def has_traffic(self) -> bool:
         """Whether HAProxy can split the traffic of a service."""
-        return self.service is not None and Proxy.is_installed()
+        return self.service is not None and Proxy.program() is not None
 
     @property
     def address(self) -> str | None:

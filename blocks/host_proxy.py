@@ -14,6 +14,7 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import ClassVar
 
 from prefect_delivery.blocks.host_service import (
     Instance,
@@ -77,9 +78,14 @@ class Proxy:
         self.port = port
         self._process = Instance(self._folder)
 
-    @staticmethod
-    def is_installed() -> bool:
-        return shutil.which("haproxy") is not None
+    folders: ClassVar[str] = "/usr/local/sbin:/usr/sbin"
+    """Where Debian puts it; not everybody's PATH has these."""
+
+    @classmethod
+    def program(cls) -> str | None:
+        """Path of HAProxy's program; None when it is not installed."""
+        path = os.environ.get("PATH", os.defpath)
+        return shutil.which("haproxy", path=f"{path}:{cls.folders}")
 
     @property
     def is_running(self) -> bool:
@@ -185,7 +191,7 @@ class Proxy:
         self._process.stop(_GRACE)
         self.check_port()
         self._process.start(
-            ["haproxy", "-db", "-f", "haproxy.cfg"],
+            [self.program() or "haproxy", "-db", "-f", "haproxy.cfg"],
             cwd=self._folder,
             environment=service_environment({"PORT": str(self.port)}),
             grace=_GRACE,

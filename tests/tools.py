@@ -1,6 +1,6 @@
 """Install the programs that the tests start for real, where this machine lets us.
 
-Run by `make test`. Without root or apt it only says what is missing; the tests that need
+Run by `make test`, and by `make demo` for `haproxy` alone. Without root or apt it only says what is missing; the tests that need
 it then skip and print why. With `CI` set, a missing program is an error.
 """
 
@@ -24,12 +24,12 @@ PROGRAMS = {
 FOLDERS = "/usr/local/bin:/usr/bin:/bin:/usr/local/sbin:/usr/sbin:/sbin"
 
 
-def missing() -> list[str]:
-    """Programs that are not on this machine."""
+def missing(wanted: list[str]) -> list[str]:
+    """Those of the wanted programs that are not on this machine."""
     servers = list(Path("/usr/lib/postgresql").glob("*/bin/postgres"))
     return [
         program
-        for program in PROGRAMS
+        for program in wanted
         if not shutil.which(program, path=FOLDERS)
         and not (program == "postgres" and servers)
     ]
@@ -46,13 +46,14 @@ def install(programs: list[str]) -> None:
 
 
 def main() -> int:
-    programs = missing()
+    wanted = sys.argv[1:] or list(PROGRAMS)
+    programs = missing(wanted)
     if programs and os.geteuid() == 0 and shutil.which("apt-get"):
         print(f"installing {', '.join(programs)}", flush=True)
         install(programs)
-        programs = missing()
+        programs = missing(wanted)
     if programs:
-        print(f"not on this machine, its tests skip: {', '.join(programs)}")
+        print(f"not on this machine, and done without: {', '.join(programs)}")
     return 1 if programs and os.environ.get("CI") else 0
 
 

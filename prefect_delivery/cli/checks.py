@@ -74,12 +74,15 @@ def _git() -> Check:
 
 
 def _haproxy() -> Check:
-    said = _said("haproxy", "-v")
+    from prefect_delivery.blocks.host_proxy import Proxy
+
+    program = Proxy.program()
+    said = _said(program, "-v") if program else None
     return Check(
         name="haproxy",
         ok=said is not None,
         required=False,
-        found=" ".join(said.split()[:3]) if said else "not on PATH",
+        found=" ".join(said.split()[:3]) if said else "not installed",
         remedy="install haproxy: without it, a service is switched with a short gap",
     )
 

@@ -1,12 +1,13 @@
 """A shop whose rollouts are killed."""
 
-import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 from host_shop import Shop, stop_everything
 from scenarios import Traffic
+
+from prefect_delivery.blocks.host_proxy import Proxy
 
 
 @pytest.fixture
@@ -23,7 +24,8 @@ def choose(monkeypatch: pytest.MonkeyPatch) -> Callable[[Traffic], None]:
     def choose(traffic: Traffic) -> None:
         if traffic == "switch":
             monkeypatch.setenv("PATH", "/usr/bin:/bin")
-        elif not shutil.which("haproxy"):
+            monkeypatch.setattr(Proxy, "folders", "")
+        elif Proxy.program() is None:
             pytest.skip("haproxy is not installed")
 
     return choose

@@ -1,6 +1,5 @@
 """A shop that can be rolled out on this machine."""
 
-import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -9,6 +8,7 @@ import pytest
 from host_shop import Shop, quiet, stop_everything
 
 from prefect_delivery.blocks import HostEnvironment
+from prefect_delivery.blocks.host_proxy import Proxy
 from prefect_delivery.ledger import Release, Rollout, RolloutKind
 from prefect_delivery.rollout import roll_out
 
@@ -45,6 +45,7 @@ def host(
         needs_haproxy()
     else:
         monkeypatch.setenv("PATH", "/usr/bin:/bin")
+        monkeypatch.setattr(Proxy, "folders", "")
     host = make_host()
     assert host.has_traffic == (request.param == "haproxy")
     return host
@@ -73,5 +74,5 @@ def into(shop: Shop) -> RollOut:
 
 
 def needs_haproxy() -> None:
-    if not shutil.which("haproxy"):
+    if Proxy.program() is None:
         pytest.skip("haproxy is not installed")

@@ -9,6 +9,7 @@ import pytest
 from host_shop import SERVICE, Shop, ask, processes_of, stop_everything
 
 from prefect_delivery.blocks import Hooks, HostEnvironment, HttpCheck
+from prefect_delivery.blocks.host_proxy import Proxy
 from prefect_delivery.errors import Refused, RolloutFailed
 from prefect_delivery.rollout import Canary, CanaryStep
 
@@ -343,6 +344,7 @@ def test_haproxy_installed_later_takes_the_port_over(
 ) -> None:
     with monkeypatch.context() as without:
         without.setenv("PATH", "/usr/bin:/bin")
+        without.setattr(Proxy, "folders", "")
         into(proxied, shop.release("one"))
 
     into(proxied, shop.release("two"))
