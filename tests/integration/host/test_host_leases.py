@@ -2,8 +2,10 @@
 
 import os
 import signal
+import sqlite3
 import time
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -39,7 +41,7 @@ def test_of_two_processes_that_roll_out_at_once_one_is_refused(
 
 
 def test_a_frozen_process_whose_lease_was_taken_over_changes_nothing(
-    shop: Shop, make_host: MakeHost, into: RollOut, tmp_path: Path
+    shop: Shop, make_host: MakeHost, into: RollOut, tmp_path: Path, home: Path
 ) -> None:
     reached, go_on = pipe(tmp_path / "reached"), pipe(tmp_path / "go-on")
     hooks = Hooks(before=[f"echo > {reached}", f"cat {go_on}"])
@@ -48,7 +50,7 @@ def test_a_frozen_process_whose_lease_was_taken_over_changes_nothing(
     into(host, one)
     frozen = Child(lambda: lose_lease(shop, make_host(hooks=hooks), two))
     reached.read_text()
-    frozen.stop()
+    stop_between_writes(frozen, home / "ledger.db")
 
     when_the_lease_has_expired(lambda: into(host, three))
     frozen.go_on()
@@ -57,6 +59,14 @@ def test_a_frozen_process_whose_lease_was_taken_over_changes_nothing(
     assert frozen.wait() == 0
     assert ask(host) == "three"
     assert host.observe() == three.digest == shop.current()
+
+
+def stop_between_writes(child: Child, ledger: Path) -> None:
+    """Freeze a process while it is in no transaction, which would lock everybody out."""
+    with closing(sqlite3.connect(ledger, timeout=60, isolation_level=None)) as ours:
+        ours.execute("BEGIN IMMEDIATE")
+        child.stop()
+        ours.execute("ROLLBACK")
 
 
 def test_a_verb_with_an_older_token_changes_nothing(
