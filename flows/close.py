@@ -11,9 +11,15 @@ LEASE = 60.0
 """Seconds after which an execution whose loop gives no sign is taken over."""
 
 
-def close_dead(ledger: Ledger, say: Callable[[str], None]) -> None:
-    """Record as stopped each execution whose process has ended; says which."""
-    for execution in ledger.executions.list(open_only=True, limit=1000):
+def close_dead(
+    ledger: Ledger, say: Callable[[str], None], *, pipeline: str | None = None
+) -> None:
+    """Record as stopped each execution whose process has ended; says which.
+
+    Args:
+        pipeline: Only of this one.
+    """
+    for execution in ledger.executions.list(pipeline, open_only=True, limit=1000):
         owner = ledger.executions.owner(execution.id)
         if owner is None or not (owner.expired or is_dead(owner.holder)):
             continue

@@ -7,6 +7,7 @@ continued by any other that claims the execution.
 
 import asyncio
 import threading
+import time
 from collections.abc import Awaitable, Callable
 from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
@@ -91,6 +92,7 @@ class Loop:
     _task: "asyncio.Task[Any] | None" = None
     _going: bool = False
     _held: bool = False
+    _looked: float = -RENEW
     _following: "Loop | None" = None
 
     async def run(self) -> Execution:
@@ -168,7 +170,7 @@ class Loop:
         executions = self.ledger.executions
         match step:
             case EnterStage(stage):
-                return self._enter(stage)
+                return self._enter(execution, stage)
             case RetryStage(stage, all_actions):
                 executions.retry_stage(self._attempt, stage, all_actions=all_actions)
             case StartAction(stage, action, number):
@@ -187,15 +189,17 @@ class Loop:
                 return False
         return True
 
-    def _enter(self, stage: str) -> bool:
+    def _enter(self, execution: Execution, stage: str) -> bool:
         """Enter a stage if its gate lets us in; say whether anything has changed."""
         verdict = self.ledger.executions.enter_stage(self._attempt, stage)
         self._held = isinstance(verdict, Hold) and verdict.for_people
-        if isinstance(verdict, Hold):
+        if not isinstance(verdict, Hold):
+            return True
+        if time.monotonic() - self._looked > RENEW:
             # What we wait for may have lost its process.
-            close_dead(self.ledger, lambda _: None)
-            return False
-        return True
+            close_dead(self.ledger, lambda _: None, pipeline=execution.pipeline)
+            self._looked = time.monotonic()
+        return False
 
     def _start(self, execution: Execution, key: Key) -> None:
         """Hand an attempt to the performer; what cannot start has failed."""
