@@ -14,6 +14,7 @@ PROGRAMS = {
     "dockerd": ["docker.io", "iptables"],
     "fcgiwrap": ["fcgiwrap"],
     "git": ["git"],
+    "git-lfs": ["git-lfs"],
     "haproxy": ["haproxy"],
     "nginx": ["nginx-light"],
     "node": ["nodejs", "npm"],
