@@ -322,10 +322,16 @@ def test_large_files_stay_pointers_unless_they_are_asked_for(
     assert file["large.bin"] == "many bytes"
 
 
-def test_large_files_without_git_lfs_are_an_error(developer: Developer) -> None:
-    if shutil.which("git-lfs"):
-        pytest.skip("git-lfs is installed here")
+def test_large_files_without_git_lfs_are_an_error(
+    developer: Developer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     developer.commit()
+    programs = tmp_path / "programs"
+    programs.mkdir()
+    git = shutil.which("git")
+    assert git is not None
+    (programs / "git").symlink_to(git)
+    monkeypatch.setenv("PATH", str(programs))
 
     with pytest.raises(ActionFailed, match="git-lfs is not installed"):
         checkout.fn(str(developer.folder), lfs=True)
