@@ -51,7 +51,7 @@ def read_tests(path: Path) -> Report:
     Raises:
         ActionFailed: The file is no JUnit report, or not a safe one.
     """
-    root = _xml(path)
+    root = xml_of(path)
     if root.tag not in {"testsuites", "testsuite"}:
         raise ActionFailed(f"report '{path.name}' is no JUnit report")
     try:
@@ -127,7 +127,7 @@ def _shown(case: TestCase) -> dict[str, str]:
 
 
 def _from_cobertura(path: Path) -> float | None:
-    root = _xml(path)
+    root = xml_of(path)
     try:
         return float(root.attrib["line-rate"]) * 100
     except (KeyError, ValueError):
@@ -136,14 +136,19 @@ def _from_cobertura(path: Path) -> float | None:
 
 def _from_json(path: Path) -> float | None:
     try:
-        return float(json.loads(_contents(path))["totals"]["percent_covered"])
+        return float(json.loads(contents_of(path))["totals"]["percent_covered"])
     except (KeyError, TypeError, ValueError):
         return None
 
 
-def _xml(path: Path) -> Element:
+def xml_of(path: Path) -> Element:
+    """The root of a report in XML.
+
+    Raises:
+        ActionFailed: It is none, is too large, or declares entities.
+    """
     try:
-        root: Element = fromstring(_contents(path))
+        root: Element = fromstring(contents_of(path))
     except DefusedXmlException as error:
         raise ActionFailed(
             f"report '{path.name}' declares entities, which are refused"
@@ -153,7 +158,12 @@ def _xml(path: Path) -> Element:
     return root
 
 
-def _contents(path: Path) -> bytes:
+def contents_of(path: Path) -> bytes:
+    """What is in a report.
+
+    Raises:
+        ActionFailed: It is too large.
+    """
     if (size := path.stat().st_size) > LARGEST:
         raise ActionFailed(
             f"report '{path.name}' has {size:,} bytes; {LARGEST:,} are the most"
