@@ -7,6 +7,7 @@ from pathlib import Path
 from uuid import uuid4
 
 from prefect_delivery.artifacts import ArtifactStore
+from prefect_delivery.artifacts.durable import sync_folder, sync_tree
 from prefect_delivery.ledger import Release
 from prefect_delivery.settings import settings
 
@@ -46,9 +47,12 @@ class Releases:
         store = ArtifactStore(settings().artifacts)
         try:
             store.get(release.artifact.digest, half)
+            # A power cut must not leave the final name to files that are empty.
+            sync_tree(half)
             with fenced:
                 self._all.mkdir(exist_ok=True)
                 half.rename(self.folder(release.digest))
+                sync_folder(self._all)
         finally:
             shutil.rmtree(half, ignore_errors=True)
 
@@ -60,6 +64,7 @@ class Releases:
             new.unlink(missing_ok=True)
             new.symlink_to(Path("releases") / digest)
             new.replace(self._link)
+            sync_folder(self._link.parent)
 
     def remove(self, digest: str) -> None:
         """Remove a release, and the link when it leads to it."""

@@ -12,6 +12,7 @@ from pathlib import Path
 
 PROGRAMS = {
     "dockerd": ["docker.io", "iptables"],
+    "faketime": ["faketime"],
     "fcgiwrap": ["fcgiwrap"],
     "git": ["git"],
     "git-lfs": ["git-lfs"],
@@ -21,6 +22,7 @@ PROGRAMS = {
     "postgres": ["postgresql"],
     "prometheus": ["prometheus"],
     "sshd": ["openssh-server"],
+    "strace": ["strace"],
 }
 FOLDERS = "/usr/local/bin:/usr/bin:/bin:/usr/local/sbin:/usr/sbin:/sbin"
 

@@ -1,13 +1,29 @@
-"""A shop whose rollouts are killed."""
+"""A shop whose rollouts are killed, a project whose pipeline is, and the fault table."""
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from fault_table import FaultTable
 from host_shop import Shop, stop_everything
+from projects import Project
 from scenarios import Traffic
 
 from prefect_delivery.blocks.host_proxy import Proxy
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--fault-table",
+        action="store_true",
+        help="write docs/reliability.md with the figures of this run",
+    )
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    # The workers of pytest-xdist report to the process that started them.
+    if config.getoption("--fault-table", False) and not hasattr(config, "workerinput"):
+        config.pluginmanager.register(FaultTable())
 
 
 @pytest.fixture
@@ -15,6 +31,12 @@ def shop(home: Path, tmp_path: Path) -> Iterator[Shop]:
     shop = Shop(tmp_path)
     yield shop
     stop_everything(shop.host())
+
+
+@pytest.fixture
+def project(home: Path, tmp_path: Path) -> Project:
+    """A repository whose pipeline puts a site into an environment."""
+    return Project.at(tmp_path / "shop")
 
 
 @pytest.fixture

@@ -16,9 +16,17 @@ class Deadly:
     Args:
         at: Number of the write, from 1, at which this process is killed.
         moment: Whether it dies before the write or after it.
+        by: The signal that it gets there.
     """
 
-    def __init__(self, ledger: Ledger, at: int = 0, moment: Moment = "before") -> None:
+    def __init__(
+        self,
+        ledger: Ledger,
+        at: int = 0,
+        moment: Moment = "before",
+        by: signal.Signals = signal.SIGKILL,
+    ) -> None:
+        self._by = by
         self._at = at
         self._moment = moment
         self.writes = 0
@@ -28,10 +36,10 @@ class Deadly:
     def call(self, method: Any, *args: Any, **kwargs: Any) -> Any:
         self.writes += 1
         if self.writes == self._at and self._moment == "before":
-            os.kill(os.getpid(), signal.SIGKILL)
+            os.kill(os.getpid(), self._by)
         result = method(*args, **kwargs)
         if self.writes == self._at:
-            os.kill(os.getpid(), signal.SIGKILL)
+            os.kill(os.getpid(), self._by)
         return result
 
 

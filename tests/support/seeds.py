@@ -1,0 +1,27 @@
+"""Chance that can be had again: every fault test runs once for each of some seeds.
+
+DELIVERY_FAULT_SEEDS=100 pytest tests/faults           # more than the usual handful
+pytest tests/faults/test_row_07_worker_lost.py -k "seed17-"   # one of them again
+"""
+
+import os
+
+import pytest
+
+HANDFUL = 3
+SEEDS = int(os.environ.get("DELIVERY_FAULT_SEEDS", HANDFUL))
+
+
+def seeded(*, one_in: int = 1) -> pytest.MarkDecorator:
+    """Run a test for each seed, given as `seed`, a text for `random.Random`.
+
+    Args:
+        one_in: Take so many times fewer seeds, where one takes long; at least one.
+    """
+    count = max(1, SEEDS // one_in)
+    return pytest.mark.parametrize("seed", [f"seed{n}-" for n in range(count)])
+
+
+def number_of(seed: str) -> int:
+    """The number in a seed, for tests that take their cases in turn."""
+    return int(seed.removeprefix("seed").removesuffix("-"))
