@@ -63,6 +63,13 @@ class Environment(Block):
         le=1440,
         description="Minutes of checks under full traffic before a release is kept.",
     )
+    cool_down: float = Field(
+        default=5,
+        ge=0,
+        le=1440,
+        description="Minutes after a rollback that nobody asked for in which only people"
+        " deploy here.",
+    )
     keep: PositiveInt = Field(
         default=5, description="Earlier releases kept for rollback."
     )

@@ -14,7 +14,7 @@ from uuid import UUID
 from httpx import HTTPError
 from prefect import flow
 from prefect.client.orchestration import PrefectClient, get_client
-from prefect.client.schemas import State
+from prefect.client.schemas import FlowRun, State
 from prefect.context import FlowRunContext, SettingsContext, get_settings_context
 from prefect.exceptions import PrefectException
 from prefect.settings import PREFECT_CLIENT_MAX_RETRIES
@@ -92,16 +92,28 @@ async def pipeline(
         DefinitionError: The definition is written wrongly; nothing has run.
     """
     ledger = await asyncio.to_thread(Ledger.open)
-    if execution_id is None:
-        execution_id = control.start(
-            ledger,
-            _read(definition),
-            variables=variables,
-            revisions=revisions,
-            trigger=trigger,
-            started_by=started_by,
-        ).id
-    return await _drive(ledger, ledger.executions.get(execution_id))
+    if execution_id is not None:
+        return await _drive(ledger, ledger.executions.get(execution_id))
+    # A run that is entered again carries on what it began, as it was written then.
+    key = str(_flow_run().id)
+    execution = ledger.executions.started_with(key) or control.start(
+        ledger,
+        _read(definition),
+        variables=variables,
+        revisions=revisions,
+        trigger=trigger,
+        started_by=started_by,
+        key=key,
+    )
+    if execution.status.ended:
+        return cast("dict[str, Any]", _state(execution))
+    return await _drive(ledger, execution)
+
+
+def _flow_run() -> FlowRun:
+    context = FlowRunContext.get()
+    assert context is not None and context.flow_run is not None  # noqa: S101 - in a flow
+    return context.flow_run
 
 
 def _read(definition: str | dict[str, Any]) -> Pipeline:
@@ -112,9 +124,7 @@ def _read(definition: str | dict[str, Any]) -> Pipeline:
 
 
 async def _drive(ledger: Ledger, execution: Execution) -> dict[str, Any]:
-    context = FlowRunContext.get()
-    assert context is not None and context.flow_run is not None  # noqa: S101 - in a flow
-    flow_run = context.flow_run
+    flow_run = _flow_run()
     async with get_client() as client:
         page = Page(client, execution, flow_run, _notice)
         loop = Loop(

@@ -14,9 +14,11 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
+from shutil import rmtree
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING, Annotated, Any, ParamSpec, Protocol, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, Final, ParamSpec, Protocol, TypeVar
 
+from httpx import TransportError
 from prefect import Task
 from prefect.cache_policies import NO_CACHE
 from prefect.exceptions import MissingContextError
@@ -53,6 +55,11 @@ R = TypeVar("R")
 ACTION = "delivery_action"
 VARIABLES = "delivery_variables"
 """Attributes of a task in which `@action` notes what it was told."""
+
+UNSURE: Final = (OSError, TransportError)
+"""Errors after which a request may have had its effect or not."""
+PAUSES: Final = (0.5, 2.0, 8.0)
+"""Seconds before such a request is made again."""
 
 Minutes = Annotated[float, Field(gt=0, le=86_400)]
 Seconds = Annotated[float, Field(gt=0)]
@@ -161,19 +168,30 @@ class Job:
         self._external = external
         self._stops: list[Callable[[], None]] = []
 
+    @property
+    def condition(self) -> str | None:
+        """`before_entry`, `on_success` or `on_failure` where a rule runs; else None."""
+        name = self.key.split("/")[2] if self.key.count("/") == 3 else ""
+        return name.partition(":")[0] if ":" in name else None
+
     @contextmanager
     def workspace(self) -> Iterator[Path]:
         """A private folder (mode 0700), removed with all it holds when left."""
         if self._workspaces:
             self._workspaces.mkdir(parents=True, exist_ok=True)
+        holder = this_holder()
         with TemporaryDirectory(
             dir=self._workspaces, ignore_cleanup_errors=True
         ) as name:
-            # It tells `reconcile` whose workspace this is, should we be killed.
-            (Path(name) / "holder").write_text(this_holder())
+            # It tells `reconcile` whose workspace this is, should we be killed. So it
+            # is the first thing to be there, and the last to go.
+            (Path(name) / "holder").write_text(holder)
             work = Path(name) / "work"
             work.mkdir()
-            yield work
+            try:
+                yield work
+            finally:
+                rmtree(work, ignore_errors=True)
 
     def log(self, line: str) -> None:
         """Add a line to the run's log; control characters are shown, not sent."""
@@ -195,19 +213,48 @@ class Job:
         if self.cancelled.is_set():
             stop()
 
-    def start_or_attach(self, start: Callable[[], str]) -> str:
+    def start_or_attach(
+        self, start: Callable[[], str], *, unsure: tuple[type[Exception], ...] = UNSURE
+    ) -> str:
         """Start outside work once: a second attempt gets the id of the first.
 
-        A crash between the start and the note of its id is covered by giving `key` to
-        the service as idempotency token, where it has one.
+        `start` is called again when nobody knows what it did: after a crash before its
+        id was noted, and when the connection broke. So it gives `key` to the service as
+        idempotency token, or looks for work of that name before it starts any.
+
+        Args:
+            unsure: Errors after which the work may have been started or not.
+
+        Raises:
+            ActionFailed: It stays unknown. The action is not retried then, since that
+                would be work of another key.
         """
         known = self._external.external_id(self.key) if self._external else None
         if known:
             return known
-        external_id = start()
+        external_id = self._started(start, unsure)
         if self._external:
             self._external.note_external_id(self.key, external_id)
         return external_id
+
+    def _started(
+        self, start: Callable[[], str], unsure: tuple[type[Exception], ...]
+    ) -> str:
+        for pause in PAUSES:
+            try:
+                return start()
+            except unsure as error:
+                self.log(f"nobody knows whether it was started: {error}; asking again")
+            if self.cancelled.wait(pause):
+                break
+        try:
+            return start()
+        except unsure as error:
+            self.retryable = False
+            raise ActionFailed(
+                f"nobody knows whether it was started: {error}",
+                hint=f"look for '{self.key}' there before you retry",
+            ) from error
 
     def poll(
         self,

@@ -6,8 +6,10 @@ They record in the ledger; the loop of whoever drives the execution sees it ther
 import getpass
 import os
 from collections.abc import Iterator
+from typing import Final
 
 from prefect_delivery.approvals import ApprovalView, view_of
+from prefect_delivery.codepipeline.availability import refuse_missing
 from prefect_delivery.definition.models import Pipeline
 from prefect_delivery.engine.conditions import (
     When,
@@ -16,8 +18,16 @@ from prefect_delivery.engine.conditions import (
 from prefect_delivery.engine.state import Execution, Status
 from prefect_delivery.errors import Refused
 from prefect_delivery.ledger import Ledger
+from prefect_delivery.ledger.quarantine import refusal
 from prefect_delivery.logs import LogFile
-from prefect_delivery.rollbacks import roll_back, rollback_target
+from prefect_delivery.rollbacks import (
+    common_target,
+    kept_out_of,
+    roll_back,
+)
+
+MOST_CHARACTERS: Final = 1000
+"""Characters of a pipeline variable's value (CodePipeline's quota)."""
 
 
 def person() -> str:
@@ -75,6 +85,12 @@ def _resolved(definition: Pipeline, given: dict[str, str]) -> dict[str, str]:
         name: given.get(name, variable.default)
         for name, variable in definition.variables.items()
     }
+    for name, value in given.items():
+        if len(value) > MOST_CHARACTERS:
+            raise Refused(
+                f"variable '{name}' has {len(value)} characters;"
+                f" {MOST_CHARACTERS} are the most"
+            )
     missing = [name for name, value in values.items() if not value]
     if missing:
         raise Refused(
@@ -85,6 +101,7 @@ def _resolved(definition: Pipeline, given: dict[str, str]) -> dict[str, str]:
 
 
 def _checked(definition: Pipeline, revisions: dict[str, str]) -> dict[str, str]:
+    refuse_missing(definition)
     sources = {
         name
         for stage in definition.stages.values()
@@ -95,6 +112,10 @@ def _checked(definition: Pipeline, revisions: dict[str, str]) -> dict[str, str]:
     if unknown:
         known = ", ".join(sorted(sources))
         raise Refused(f"no source action '{unknown[0]}' (there are: {known})")
+    empty = sorted(name for name, revision in revisions.items() if not revision)
+    if empty:
+        # A source that is pinned to nothing would bring what is newest.
+        raise Refused(f"the revision of '{empty[0]}' is empty")
     return revisions
 
 
@@ -242,25 +263,45 @@ def retry(
 
 
 def rollback(
-    ledger: Ledger, pipeline: str, stage: str, *, to: int | None = None, by: str
+    ledger: Ledger,
+    pipeline: str,
+    *stages: str,
+    to: int | None = None,
+    release: str | None = None,
+    by: str,
 ) -> Execution:
-    """Record an execution that runs `stage` again as it ran before.
+    """Record an execution that runs stages again as they ran before, the last first.
 
     Args:
         to: Number of the execution to go back to. By default the one before that whose
-            work stands now; after a failure, the last good one.
+            work stands now; after a failure, the last good one. What is in quarantine
+            is passed over.
+        release: Instead of `to`, the beginning of a release's digest.
 
     Raises:
-        Refused: There is no such execution, or the stage did not succeed in it.
+        Refused: There is no such execution, a stage did not succeed in it, or its
+            release is in quarantine.
     """
-    target = rollback_target(ledger.executions.list(pipeline, limit=200), stage, to)
+    past = ledger.executions.list(pipeline, limit=200)
+    if release is not None:
+        to = ledger.releases.find(release, pipeline=pipeline).number
+    kept_out = {
+        key: why
+        for stage in stages
+        for key, why in kept_out_of(ledger, past, stage).items()
+    }
+    target = common_target(past, stages, to, kept_out)
     if target is None:
         wanted = f"#{to}" if to else "an earlier execution"
+        named = ", ".join(f"'{stage}'" for stage in stages)
+        said = f"stage {named}" if len(stages) == 1 else f"stages {named}"
         raise Refused(
-            f"stage '{stage}' of {pipeline} did not succeed in {wanted}",
+            f"{said} of {pipeline} did not succeed in {wanted}",
             hint=f"deliver history {pipeline}",
         )
-    return roll_back(ledger, target, stage, trigger="rollback", by=by)
+    if why := kept_out.get(target.id):
+        raise refusal(why)
+    return roll_back(ledger, target, stages, trigger="rollback", by=by)
 
 
 def override(
@@ -341,8 +382,12 @@ def stop(
     by: str,
     reason: str = "",
     abandon: bool = False,
+    hold: bool = False,
 ) -> Execution:
     """Stop an execution: start nothing more, and with `abandon` end what runs.
+
+    A rollout that is abandoned is undone, or with `hold` stays where it is, with its
+    environment locked. One that goes back is finished, or held.
 
     Raises:
         Refused: The execution has ended.
@@ -350,7 +395,9 @@ def stop(
     execution = ledger.executions.find(pipeline, number)
     if execution.status.ended:
         raise Refused(f"{execution.title} has ended: {execution.status}")
-    ledger.executions.request_stop(execution.id, by=by, reason=reason, abandon=abandon)
+    ledger.executions.request_stop(
+        execution.id, by=by, reason=reason, abandon=abandon, hold=hold
+    )
     return ledger.executions.get(execution.id)
 
 

@@ -21,6 +21,7 @@ from prefect.blocks.core import Block
 
 import prefect_delivery.blocks
 import prefect_delivery.tasks
+import prefect_delivery.tasks.alarms
 from prefect_delivery.actions import ACTION
 from prefect_delivery.definition.catalogue import (
     ACTIONS_GROUP,
@@ -31,12 +32,13 @@ from prefect_delivery.definition.catalogue import (
     installed,
 )
 from prefect_delivery.errors import Refused
-from prefect_delivery.signature import environment_schema, spec_of
+from prefect_delivery.signature import environment_schema, model_schema, spec_of
+from prefect_delivery.tasks.rules.alarm import is_alarm
 
 _FOLDERS = {"rule": "rules"}
 """Categories whose folder under `tasks` is called otherwise."""
 
-__all__ = ["derive", "environment_schema", "spec_of", "task_of"]
+__all__ = ["derive", "environment_schema", "model_schema", "spec_of", "task_of"]
 
 
 def task_of(uses: str) -> Task[..., Any]:
@@ -74,6 +76,12 @@ def derive() -> Catalogue:
             actions[_action_name(task)] = spec_of(
                 task, task=f"{module.__name__}:{name}"
             )
+    alarms: dict[str, Schema] = {}
+    for module in _modules(prefect_delivery.tasks.alarms):
+        source = module.__name__.rpartition(".")[2].replace("_", "-")
+        for value in vars(module).values():
+            if is_alarm(value) and value.__module__ == module.__name__:
+                alarms[source] = model_schema(value)
     environments: dict[str, Schema] = {}
     for module in _modules(prefect_delivery.blocks):
         for kind, block in _environment_kinds(module):
@@ -81,6 +89,7 @@ def derive() -> Catalogue:
     return Catalogue(
         actions=dict(sorted(actions.items())),
         environments=dict(sorted(environments.items())),
+        alarms=dict(sorted(alarms.items())),
     )
 
 

@@ -50,8 +50,13 @@ def spec_of(action: Task[..., Any], *, task: str) -> ActionSpec:
 
 def environment_schema(block: type[Block]) -> Schema:
     """JSON schema of what a definition may say of an environment of this kind."""
+    return model_schema(block)
+
+
+def model_schema(model: type[BaseModel]) -> Schema:
+    """JSON schema of what a definition may say of a model's fields."""
     # Prefect's own version of the method drops what closes a nested mapping.
-    schema = model_json_schema(block)
+    schema = model_json_schema(model)
     kept = ("type", "description", "properties", "required", "$defs")
     found: Schema = {key: schema[key] for key in kept if key in schema}
     found["additionalProperties"] = False

@@ -12,6 +12,7 @@ from prefect_delivery.cli.drive import UseServer, drive, is_driven, need_server
 from prefect_delivery.cli.target import find_execution
 from prefect_delivery.cli.terminal import may_ask, one_line, write
 from prefect_delivery.engine.state import Execution
+from prefect_delivery.errors import Refused
 from prefect_delivery.ledger import Ledger
 
 Message = Annotated[str, Parameter(name=["--message", "-m"])]
@@ -71,21 +72,35 @@ def reject(
     return _decide(control.reject, execution, message, action, local)
 
 
-def stop(*execution: str, message: Message = "", abandon: Flag = False) -> int:
+def stop(
+    *execution: str,
+    message: Message = "",
+    abandon: Flag = False,
+    hold: Flag = False,
+    rollback: Flag = False,
+) -> int:
     """Stop an execution.
 
-    What runs ends by itself, unless `--abandon` is given; nothing more is started.
+    What runs ends by itself, unless `--abandon` is given; nothing more is started. A
+    rollout that is abandoned is undone, so that the release before it serves; with
+    `--hold` it stays where it is and its environment is locked. A rollback is never cut
+    short: it is finished, or held. To stop twice changes nothing.
 
     For example:
 
         deliver stop shop 42 -m "wrong branch"
         deliver stop --abandon
+        deliver stop shop --hold -m "let us look at the canary"
 
     Args:
         execution: PIPELINE, NUMBER or both; the latest by default.
         message: Why; kept in the ledger.
         abandon: End what runs too.
+        hold: Abandon, and leave rollouts where they are.
+        rollback: Abandon, and undo rollouts; as `--abandon` does.
     """
+    if hold and rollback:
+        raise Refused("choose: --hold or --rollback", hint="deliver stop --help")
     ledger = Ledger.open()
     found, _ = find_execution(ledger, execution)
     stopped = control.stop(
@@ -94,7 +109,8 @@ def stop(*execution: str, message: Message = "", abandon: Flag = False) -> int:
         found.number,
         by=control.person(),
         reason=message,
-        abandon=abandon,
+        abandon=abandon or hold or rollback,
+        hold=hold,
     )
     if is_driven(ledger, stopped):
         write(f"{stopped.title} is told to stop")

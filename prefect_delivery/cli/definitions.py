@@ -1,15 +1,23 @@
 """Commands on definition files: validate, schema, graph. They start nothing."""
 
-from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Literal
 
 from cyclopts import Parameter
 
+from prefect_delivery.cli.checked import Checked, as_data, check_file
 from prefect_delivery.cli.codes import OK, USAGE
-from prefect_delivery.cli.terminal import Format, clean, complain, write, write_json
+from prefect_delivery.cli.terminal import (
+    Format,
+    clean,
+    complain,
+    one_line,
+    write,
+    write_json,
+)
+from prefect_delivery.codepipeline.reading import read_pipeline
 from prefect_delivery.definition import Pipeline, load_file
-from prefect_delivery.errors import DefinitionError, Problem, Refused
+from prefect_delivery.errors import Refused
 
 DEFAULT = Path("delivery.yaml")
 Output = Annotated[Format, Parameter(name=["--output", "-o"])]
@@ -18,28 +26,30 @@ Output = Annotated[Format, Parameter(name=["--output", "-o"])]
 def validate(*files: Path, output: Output = "text") -> int:
     """Check definitions for mistakes.
 
-    All mistakes are shown at once, each at its place.
+    Each file is recognised by what it looks like: a definition, a CodePipeline
+    declaration (JSON or YAML), a CloudFormation template with pipelines, a buildspec or
+    an appspec. All mistakes are shown at once, each at its place.
 
     For example:
 
         deliver validate
         deliver validate services/*/delivery.yaml
+        deliver validate pipeline.json template.yaml buildspec.yml
 
     Args:
-        files: Definitions; delivery.yaml by default.
+        files: Files; delivery.yaml by default.
         output: `json` for programs.
 
     Returns:
         0 when all are right, else 2.
     """
-    checked = {file: _check(file) for file in files or (DEFAULT,)}
+    checked = {file: check_file(file) for file in files or (DEFAULT,)}
     if output == "json":
-        write_json([_as_data(file, result) for file, result in checked.items()])
+        write_json([as_data(file, result) for file, result in checked.items()])
     else:
         for file, result in checked.items():
             _tell(file, result, named=len(checked) > 1)
-    right = all(isinstance(result, Pipeline) for result in checked.values())
-    return OK if right else USAGE
+    return OK if all(result.ok for result in checked.values()) else USAGE
 
 
 def schema(uses: str | None = None, /, *, output: Output = "text") -> int:
@@ -79,12 +89,12 @@ def graph(
         deliver graph --format svg > stages.svg
 
     Args:
-        file: The definition.
+        file: The definition; a file of CodePipeline as well.
         format: `mermaid` for Markdown pages, `svg` for all others.
     """
     from prefect_delivery.cli.graphs import ascii_graph, mermaid_graph
 
-    definition = load_file(file)
+    definition = read_pipeline(file)
     match format:
         case "ascii":
             write(ascii_graph(definition))
@@ -107,7 +117,7 @@ def find_definition(target: str | None) -> Pipeline | None:
         return load_file(DEFAULT)
     path = Path(target)
     if path.is_file() or path.suffix in {".yaml", ".yml", ".json"}:
-        return load_file(path)
+        return read_pipeline(path)
     return None
 
 
@@ -122,44 +132,44 @@ def require(definition: Pipeline | None, target: str | None) -> Pipeline:
     return definition
 
 
-def _check(file: Path) -> Pipeline | list[Problem]:
-    try:
-        return load_file(file)
-    except DefinitionError as error:
-        return error.problems
-
-
-def _tell(file: Path, result: Pipeline | list[Problem], *, named: bool) -> None:
-    if isinstance(result, Pipeline):
-        write((f"{file}: " if named else "") + f"ok: {_counts(result)}")
+def _tell(file: Path, result: Checked, *, named: bool) -> None:
+    for warning in result.warnings:
+        complain(f"warning: {warning}")
+    if result.ok:
+        write(one_line((f"{file}: " if named else "") + f"ok: {_found(result)}"))
         return
-    complain("\n".join(str(problem) for problem in result))
-    hint = None if any(problem.hint for problem in result) else "deliver schema"
-    complain(_plural(len(result), "problem"), hint)
+    complain("\n".join(str(problem) for problem in result.problems))
+    shown = any(problem.hint for problem in result.problems) or not result.native
+    count = _plural(len(result.problems), "problem")
+    if result.kind and not result.native and result.kind != "file of another kind":
+        count += f"; the file was read as a {result.kind}"
+    complain(count, None if shown else "deliver schema")
+
+
+def _found(result: Checked) -> str:
+    """What is in a file that is right."""
+    counted = [_counts(each) for each in result.pipelines.values()]
+    if result.native:
+        return counted[0]
+    if len(counted) > 1:
+        counted = [
+            f"{name}: {each}"
+            for name, each in zip(result.pipelines, counted, strict=True)
+        ]
+    what = "; ".join([*counted, *([result.told] if result.told else [])])
+    return f"{result.kind}, {what}" if what else str(result.kind)
 
 
 def _counts(definition: Pipeline) -> str:
     actions = sum(len(stage.actions) for stage in definition.stages.values())
-    return ", ".join(
-        [
-            _plural(len(definition.stages), "stage"),
-            _plural(actions, "action"),
-            _plural(len(definition.environments), "environment"),
-        ]
-    )
+    counts = [
+        _plural(len(definition.stages), "stage"),
+        _plural(actions, "action"),
+        _plural(len(definition.environments), "environment"),
+    ]
+    # A declaration has no environments to count.
+    return ", ".join(counts[:2] if definition.codepipeline else counts)
 
 
 def _plural(number: int, noun: str) -> str:
     return f"{number} {noun}" + ("" if number == 1 else "s")
-
-
-def _as_data(file: Path, result: Pipeline | list[Problem]) -> dict[str, object]:
-    if isinstance(result, Pipeline):
-        return {
-            "file": str(file),
-            "ok": True,
-            "pipeline": result.pipeline,
-            "digest": result.digest,
-            "problems": [],
-        }
-    return {"file": str(file), "ok": False, "problems": [asdict(p) for p in result]}

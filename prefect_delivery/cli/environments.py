@@ -1,4 +1,4 @@
-"""Commands on environments: `env ls`, `env check`, `env unlock`."""
+"""Commands on environments: look, unlock, repair, quarantine and lift."""
 
 from dataclasses import asdict, dataclass
 from typing import Annotated
@@ -8,12 +8,21 @@ from cyclopts import App, Parameter
 from prefect_delivery import control
 from prefect_delivery.cli.codes import FAILED, OK
 from prefect_delivery.cli.terminal import Format, one_line, show, write, write_json
-from prefect_delivery.cli.views import environment_table, short
-from prefect_delivery.ledger import Ledger
+from prefect_delivery.cli.views import (
+    environment_table,
+    quarantine_line,
+    release_title,
+    short,
+)
+from prefect_delivery.errors import Refused
+from prefect_delivery.ledger import Ledger, Repair
 
 Output = Annotated[Format, Parameter(name=["--output", "-o"])]
 
-app = App(name="env", help="Look at and unlock environments.", help_format="markdown")
+Reason = Annotated[str, Parameter(name=["--message", "-m", "--reason"])]
+Flag = Annotated[bool, Parameter(negative="")]
+
+app = App(name="env", help="Look at and repair environments.", help_format="markdown")
 
 
 @app.command
@@ -37,6 +46,8 @@ def ls(*, output: Output = "text") -> int:
         return OK
     current = {state.name: ledger.releases.current(state.name) for state in states}
     show(environment_table(states, current))
+    for found in ledger.quarantine.list():
+        write(quarantine_line(found, ledger.releases.get(found.release)))
     return OK
 
 
@@ -76,10 +87,10 @@ def check(name: str, /, *, output: Output = "text") -> int:
 
 
 @app.command
-def unlock(
-    name: str, /, *, message: Annotated[str, Parameter(name=["--message", "-m"])]
-) -> int:
+def unlock(name: str, /, *, message: Reason) -> int:
     """Allow rollouts into an environment again, after a rollback has failed there.
+
+    It changes nothing at the target: see `deliver env repair` for that.
 
     For example:
 
@@ -95,6 +106,127 @@ def unlock(
     write(f"{found} is unlocked")
     write(f"  check: deliver env check {found}")
     return OK
+
+
+@app.command
+def repair(
+    name: str,
+    /,
+    *,
+    back: Flag = False,
+    on: Flag = False,
+    to: str | None = None,
+    message: Reason,
+) -> int:
+    """Bring an environment that is locked half-way to one release, and unlock it.
+
+    For example:
+
+        deliver env repair production --back -m "disk replaced"
+        deliver env repair production --on -m "the canary looks fine"
+        deliver env repair production --to 3c1f0aa2d1 -m "known to work"
+
+    Args:
+        name: The environment.
+        back: Try the way back again that has failed, or undo what is held.
+        on: Go on with the rollout that is held; its strategy begins again.
+        to: Go to this release, by the beginning of its digest; it was let in before.
+        message: Why; kept in the ledger.
+
+    Returns:
+        0 when the environment runs what was wanted, else 1.
+    """
+    from prefect_delivery import rollout
+    from prefect_delivery.blocks.environment import find_environment
+
+    if [back, on, to is not None].count(True) != 1:
+        raise Refused(
+            "choose one way: --back, --on or --to", hint="deliver env repair --help"
+        )
+    ledger = Ledger.open()
+    state = ledger.environments.get(name)
+    known = {state.name: {**state.configuration, "kind": state.kind}}
+    target = find_environment(state.name, known)
+    who = Repair(control.person(), message)
+    if to is not None:
+        wanted = ledger.releases.find(to).digest
+        done = rollout.replace(ledger, target, state.name, wanted, who, write_line)
+    else:
+        way: rollout.Way = "on" if on else "back"
+        done = rollout.repair(ledger, target, state.name, way, who, write_line)
+    runs = release_title(ledger.releases.current(state.name))
+    if done.status == "rollback-failed":
+        write(f"✗ {state.name} is still locked: {one_line(done.reason or '')}")
+        return FAILED
+    write(f"✓ {state.name} runs {runs}")
+    write(f"  check: deliver env check {state.name}")
+    return OK
+
+
+@app.command
+def quarantine(
+    name: str, release: str | None = None, /, *, message: Reason = ""
+) -> int:
+    """Keep a release out of an environment; without one, show what is kept out.
+
+    What is made of the same artifact, or of the same revisions, is kept out as well. A
+    release that was rolled back is in quarantine already.
+
+    For example:
+
+        deliver env quarantine production
+        deliver env quarantine production 3c1f0aa2d1 -m "wrong prices"
+
+    Args:
+        name: The environment.
+        release: Beginning of its digest.
+        message: Why; kept in the ledger.
+    """
+    ledger = Ledger.open()
+    environment = ledger.environments.get(name).name
+    if release is None:
+        kept = ledger.quarantine.list(environment)
+        for one in kept:
+            write(quarantine_line(one, ledger.releases.get(one.release)))
+        if not kept:
+            write(f"{environment} keeps nothing out")
+        return OK
+    if not message:
+        raise Refused("say why: -m REASON", hint="deliver env quarantine --help")
+    found = ledger.releases.find(release)
+    ledger.quarantine.put(
+        environment, found.digest, by=control.person(), reason=message
+    )
+    write(f"{environment} keeps {release_title(found)} out")
+    write(f"  lift: deliver env lift {environment} {short(found.digest)} -m REASON")
+    return OK
+
+
+@app.command
+def lift(name: str, release: str, /, *, message: Reason) -> int:
+    """Let a release into an environment again that is kept in quarantine.
+
+    For example:
+
+        deliver env lift production 3c1f0aa2d1 -m "the database was the reason"
+
+    Args:
+        name: The environment.
+        release: Beginning of its digest.
+        message: Why; kept in the ledger.
+    """
+    ledger = Ledger.open()
+    environment = ledger.environments.get(name).name
+    found = ledger.releases.find(release)
+    ledger.quarantine.lift(
+        environment, found.digest, by=control.person(), reason=message
+    )
+    write(f"{environment} lets {release_title(found)} in again")
+    return OK
+
+
+def write_line(line: str) -> None:
+    write(f"  {one_line(line)}")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -130,7 +262,8 @@ def _tell(found: Finding) -> None:
         write(f"✗ rollout {rollout} has not ended")
     if found.locked:
         write(f"✗ locked: {one_line(found.locked)}")
-        write(f'  next: deliver env unlock {found.environment} -m "..."')
+        for way in ("repair {} --back", "repair {} --to RELEASE", "unlock {}"):
+            write(f'  next: deliver env {way.format(found.environment)} -m "..."')
     elif found.unfinished:
         write("  next: deliver reconcile")
     elif not agree:

@@ -20,7 +20,13 @@ _MARKS: dict[Kind, tuple[str, ...]] = {
 }
 
 
-def init(folder: Path = Path(), /, *, template: Kind | None = None) -> int:
+def init(
+    folder: Path = Path(),
+    /,
+    *,
+    template: Kind | None = None,
+    from_codepipeline: Path | None = None,
+) -> int:
     """Write a delivery.yaml that fits this project.
 
     A file that is there already is never overwritten.
@@ -29,22 +35,27 @@ def init(folder: Path = Path(), /, *, template: Kind | None = None) -> int:
 
         deliver init
         deliver init --template node
+        deliver init --from-codepipeline pipeline.json
 
     Args:
         folder: The project.
         template: The kind of project; by default what the files in it tell.
+        from_codepipeline: A declaration or template to write it from.
     """
     target = folder / DEFAULT
     if target.exists():
         raise Refused(f"{target} is already there", hint="deliver validate")
-    kind = template or _detect(folder)
-    text = render(
-        kind,
-        name=_name(folder.resolve().name),
-        url=".",
-        branch=_branch(folder),
-        schema=SCHEMA.as_posix(),
-    )
+    if from_codepipeline:
+        kind, text = from_codepipeline.name, _imported(from_codepipeline)
+    else:
+        kind = template or _detect(folder)
+        text = render(
+            kind,
+            name=_name(folder.resolve().name),
+            url=".",
+            branch=_branch(folder),
+            schema=SCHEMA.as_posix(),
+        )
     _write_new(target, text)
     if not (folder / SCHEMA).exists():
         _write_new(folder / SCHEMA, json.dumps(find_schema(None).schema, indent=1))
@@ -53,6 +64,13 @@ def init(folder: Path = Path(), /, *, template: Kind | None = None) -> int:
         write("  this is no git repository yet: git init && git add . && git commit")
     write("  next: deliver validate && deliver run --local")
     return OK
+
+
+def _imported(file: Path) -> str:
+    from prefect_delivery.cli.exchange import imported_text
+
+    schema = f"# yaml-language-server: $schema={SCHEMA.as_posix()}\n"
+    return schema + imported_text(file)[0]
 
 
 def _detect(folder: Path) -> Kind:

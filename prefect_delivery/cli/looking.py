@@ -108,11 +108,26 @@ def releases(environment: str, /, *, limit: Limit = 20, output: Output = "text")
     name = ledger.environments.get(environment).name
     current = ledger.releases.current(name)
     found = ledger.releases.list(name, limit)
+    kept_out = {one.release: one for one in ledger.quarantine.list(name)}
+    # What was never committed is not in the list, and yet may not come in.
+    known = {release.digest for release in found}
+    found += [ledger.releases.get(digest) for digest in kept_out if digest not in known]
     if output == "json":
         digest = current.digest if current else None
-        write_json([asdict(r) | {"current": r.digest == digest} for r in found])
+        write_json(
+            [
+                asdict(r)
+                | {
+                    "current": r.digest == digest,
+                    "quarantined": asdict(kept_out[r.digest])
+                    if r.digest in kept_out
+                    else None,
+                }
+                for r in found
+            ]
+        )
     elif found:
-        show(release_table(found, current.digest if current else None))
+        show(release_table(found, current.digest if current else None, kept_out))
     else:
         write(f"nothing was released to '{name}' (there are: deliver env ls)")
     return OK

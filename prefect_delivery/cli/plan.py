@@ -11,7 +11,9 @@ from prefect_delivery.cli.definitions import DEFAULT
 from prefect_delivery.cli.differences import differences
 from prefect_delivery.cli.plans import Plan, make_plan, plan_data, plan_lines
 from prefect_delivery.cli.terminal import Format, one_line, pairs, write, write_json
-from prefect_delivery.definition import Pipeline, load, load_file
+from prefect_delivery.codepipeline.availability import refuse_ended
+from prefect_delivery.codepipeline.reading import read_pipeline
+from prefect_delivery.definition import Pipeline, load
 from prefect_delivery.errors import Refused
 from prefect_delivery.settings import settings
 
@@ -38,7 +40,7 @@ def plan(
         deliver plan --against live        # what differs from the last execution
 
     Args:
-        file: The definition.
+        file: The definition; a file of CodePipeline as well.
         variable: Value of a pipeline variable, as name=value.
         against: A git revision, another definition file, or `live`.
         output: `json` for programs.
@@ -46,7 +48,8 @@ def plan(
     Returns:
         0; with `against`, 2 when something differs.
     """
-    definition = load_file(file)
+    definition = read_pipeline(file)
+    refuse_ended(definition)
     if against is not None:
         return _compare(_other(definition, file, against), definition, output)
     made = make_plan(definition, pairs(variable, "-v"), _serving(definition))
@@ -86,7 +89,7 @@ def _other(definition: Pipeline, file: Path, against: str) -> Pipeline:
 
         return Ledger.open().executions.find(definition.pipeline).definition
     if Path(against).is_file():
-        return load_file(Path(against))
+        return read_pipeline(Path(against))
     return load(
         _at_revision(file, against),
         file=f"{against}:{file}",

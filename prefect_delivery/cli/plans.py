@@ -189,7 +189,11 @@ def _does(action: Action) -> str:
         case ["source", _]:
             wanted = action.with_.get("commit") or action.with_.get("tag")
             what = wanted or action.with_.get("branch") or "default branch"
-            return f"{_near(str(action.with_.get('url', '')))} {what}"
+            if "url" not in action.with_:
+                return _configured(action)
+            return f"{_near(str(action.with_['url']))} {what}"
+        case ["deploy", provider] if provider != "environment":
+            return f"{_inputs(action)} with {_configured(action)}"
         case ["deploy", _]:
             return f"{_inputs(action)} into {action.with_.get('environment', '')}"
         case ["approval", _]:
@@ -197,6 +201,16 @@ def _does(action: Action) -> str:
         case _:
             makes = f" makes {', '.join(action.outputs)}" if action.outputs else ""
             return f"reads {_inputs(action)}{makes}" if action.inputs else makes.strip()
+
+
+def _configured(action: Action, most: int = 3) -> str:
+    """The first of what an action is told, for actions that we know nothing of."""
+    told = [
+        f"{name}={value}"
+        for name, value in action.with_.items()
+        if isinstance(value, str) and len(value) <= 60 and "token" not in name
+    ]
+    return ", ".join(told[:most])
 
 
 def _inputs(action: Action) -> str:

@@ -100,24 +100,32 @@ def retry(
 
 
 def rollback(
-    *stage: Annotated[str, Parameter(required=True)],
+    *stage: str,
+    stages: Annotated[str | None, Parameter(show_default=False)] = None,
     to: int | None = None,
+    release: str | None = None,
     local: Local = False,
     wait_approval: bool = True,
     logs: Logs = False,
 ) -> int:
-    """Run a stage again as it ran before.
+    """Run stages again as they ran before.
 
-    The artifacts, variables and definition are those of the earlier execution.
+    The artifacts, variables and definition are those of the earlier execution, also when
+    the definition has changed since. Several stages go back one after the other, the
+    last of the pipeline first. What an environment goes back from is in quarantine
+    there: see `deliver env lift`.
 
     For example:
 
         deliver rollback shop Production
-        deliver rollback shop Production --to 41
+        deliver rollback shop Staging Production --to 41
+        deliver rollback shop --stages Staging,Production --release 3c1f0aa2d1
 
     Args:
-        stage: PIPELINE and STAGE; the pipeline may be left out where there is one.
+        stage: PIPELINE and STAGES; the pipeline may be left out where there is one.
+        stages: The stages, separated by commas.
         to: Number of the execution to go back to; the last good one by default.
+        release: Beginning of the digest of the release to go back to.
         local: Without Prefect's engine and server.
         wait_approval: Stay while a decision is missing, and ask for it at a terminal.
         logs: Show every line that actions log.
@@ -126,13 +134,21 @@ def rollback(
         The exit code of `deliver run`.
     """
     ledger = Ledger.open()
+    if to is not None and release is not None:
+        raise Refused("choose: --to or --release", hint="deliver rollback --help")
     target = parse_target(stage, ledger.executions.pipelines())
-    name = _one_stage(target)
+    names = _stages(target, stages)
     with UseServer(local):
         started = control.rollback(
-            ledger, target.pipeline, name, to=to, by=control.person()
+            ledger,
+            target.pipeline,
+            *names,
+            to=to,
+            release=release,
+            by=control.person(),
         )
-        write(f"rolling {started.pipeline} {name} back{_to(ledger, started)}")
+        order = ", ".join(started.only or ())
+        write(f"rolling {started.pipeline} {order} back{_to(ledger, started)}")
         return drive(ledger, started, local=local, wait=wait_approval, lines=logs)
 
 
@@ -147,15 +163,15 @@ def _latest(ledger: Ledger, name: str | None) -> Pipeline:
     return ledger.executions.find(target.pipeline).definition
 
 
-def _one_stage(target: Target) -> str:
-    if len(target.rest) != 1 or target.number:
+def _stages(target: Target, listed: str | None) -> list[str]:
+    """The stages that are named, each once."""
+    names = [*target.rest, *(listed or "").replace(",", " ").split()]
+    if not names or target.number:
         raise Refused(
-            f"name one stage of {target.pipeline}, the only pipeline that has run"
-            if len(target.rest) > 1
-            else f"name one stage of {target.pipeline}",
+            f"name a stage of {target.pipeline}",
             hint=f"deliver rollback {target.pipeline} STAGE --to NUMBER",
         )
-    return target.rest[0]
+    return [*dict.fromkeys(names)]
 
 
 def _to(ledger: Ledger, started: Execution) -> str:

@@ -8,7 +8,7 @@ from rich.text import Text
 
 from prefect_delivery.cli.terminal import one_line
 from prefect_delivery.engine.state import Execution, Status
-from prefect_delivery.ledger import EnvironmentState, Release
+from prefect_delivery.ledger import EnvironmentState, Quarantined, Release
 from prefect_delivery.stages import (
     ActionView,
     StageView,
@@ -104,14 +104,19 @@ def overview(executions: Sequence[Execution], now: datetime) -> Table:
     return table
 
 
-def release_table(releases: Sequence[Release], current: str | None) -> Table:
+def release_table(
+    releases: Sequence[Release],
+    current: str | None,
+    kept_out: Mapping[str, Quarantined] = {},
+) -> Table:
     """Releases in a table, a row each.
 
     Args:
         current: Digest of the one that the environment runs.
+        kept_out: Those in quarantine, by digest.
     """
     table = Table.grid(padding=(0, 2, 0, 0))
-    for _ in range(5):
+    for _ in range(6):
         table.add_column(no_wrap=True)
     for release in releases:
         table.add_row(
@@ -122,6 +127,7 @@ def release_table(releases: Sequence[Release], current: str | None) -> Table:
             one_line(
                 ", ".join(f"{k}@{short(v)}" for k, v in release.revisions.items())
             ),
+            Text(_why_out(kept_out.get(release.digest)), style="red"),
         )
     return table
 
@@ -146,6 +152,18 @@ def environment_table(
             Text(locked, style="red"),
         )
     return table
+
+
+def quarantine_line(found: Quarantined, release: Release) -> str:
+    """One line on a release that an environment keeps out."""
+    return one_line(
+        f"✗ {found.environment} keeps out {release_title(release)}: {found.reason}"
+        f" (by {found.by}, {found.since.astimezone():%Y-%m-%d %H:%M})"
+    )
+
+
+def _why_out(found: Quarantined | None) -> str:
+    return one_line(f"quarantined: {found.reason}") if found else ""
 
 
 def release_title(release: Release | None) -> str:

@@ -14,6 +14,7 @@ from typing import Any, Literal
 
 ACTIONS_GROUP = "prefect_delivery.actions"
 ENVIRONMENTS_GROUP = "prefect_delivery.environments"
+ALARMS_GROUP = "prefect_delivery.alarms"
 FILE = Path(__file__).with_name("catalogue.json")
 
 Schema = dict[str, Any]
@@ -63,10 +64,12 @@ class ActionSpec:
 
 @dataclass(frozen=True, kw_only=True)
 class Catalogue:
-    """The known actions by name, and JSON schemas of environments by kind."""
+    """The known actions by name, and JSON schemas of environments by kind and of alarms
+    by source."""
 
     actions: dict[str, ActionSpec] = field(default_factory=dict[str, ActionSpec])
     environments: dict[str, Schema] = field(default_factory=dict[str, Schema])
+    alarms: dict[str, Schema] = field(default_factory=dict[str, Schema])
 
     @classmethod
     def load(cls, file: Path = FILE) -> "Catalogue":
@@ -77,6 +80,7 @@ class Catalogue:
                 name: _action_spec(name, spec) for name, spec in data["actions"].items()
             },
             environments=data["environments"],
+            alarms=data.get("alarms", {}),
         )
 
     def action(self, name: str) -> ActionSpec | None:
@@ -105,6 +109,25 @@ class Catalogue:
         self.environments[kind] = schema
         return schema
 
+    def alarm(self, source: str) -> Schema | None:
+        """JSON schema of the alarms of a source.
+
+        Raises:
+            Exception: Whatever the import of the other package's module raises.
+        """
+        if source in self.alarms:
+            return self.alarms[source]
+        point = installed(ALARMS_GROUP).get(source)
+        if point is None:
+            return None
+        schema: Schema = _registry().model_schema(point.load())
+        self.alarms[source] = schema
+        return schema
+
+    def alarm_sources(self) -> list[str]:
+        """All sources of alarms, those of other packages included."""
+        return sorted({*self.alarms, *installed(ALARMS_GROUP)})
+
     def action_names(self) -> list[str]:
         """Names of all actions, those of other packages included."""
         return sorted({*self.actions, *installed(ACTIONS_GROUP)})
@@ -118,7 +141,11 @@ class Catalogue:
         actions = {name: asdict(spec) for name, spec in self.actions.items()}
         for spec in actions.values():
             del spec["name"]
-        return {"actions": actions, "environments": self.environments}
+        return {
+            "actions": actions,
+            "environments": self.environments,
+            "alarms": self.alarms,
+        }
 
     def _derived(self, name: str, point: EntryPoint) -> ActionSpec:
         spec: ActionSpec = _registry().spec_of(point.load(), task=point.value)

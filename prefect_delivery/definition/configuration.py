@@ -1,8 +1,8 @@
 """Which actions, rules and environments there are, and how they are configured."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Final
 
 from pydantic import ValidationError
 
@@ -21,6 +21,10 @@ class Use:
     what: Action | Rule
 
 
+ALARM: Final = "rule/alarm"
+"""The rule whose configuration depends on a source."""
+
+
 @dataclass(kw_only=True)
 class Found:
     """The actions that a definition uses, and what is wrong with their use."""
@@ -29,8 +33,14 @@ class Found:
     findings: list[Finding] = field(default_factory=list[Finding])
 
 
-def look_up(uses: Iterable[Use], catalogue: Catalogue) -> Found:
-    """Find what is used in the catalogue and check its configuration."""
+def look_up(
+    uses: Iterable[Use], catalogue: Catalogue, optional: Collection[str] = ()
+) -> Found:
+    """Find what is used in the catalogue and check its configuration.
+
+    Args:
+        optional: Names that may be missing from the catalogue.
+    """
     found = Found()
     for use in uses:
         name = use.what.uses
@@ -41,10 +51,13 @@ def look_up(uses: Iterable[Use], catalogue: Catalogue) -> Found:
                 found.findings.append(_broken(use, error))
                 continue
             if spec is None:
-                found.findings.append(_unknown(use, catalogue))
+                if name not in optional:
+                    found.findings.append(_unknown(use, catalogue))
                 continue
             found.specs[name] = spec
         found.findings += _check(use, found.specs[name])
+        if name == ALARM:
+            found.findings += _check_alarm(use, catalogue)
     return found
 
 
@@ -116,6 +129,27 @@ def _check(use: Use, spec: ActionSpec) -> Iterator[Finding]:
     hint = f"deliver schema {spec.name}"
     path = (*use.path, "with")
     yield from _against(spec.schema, use.what.with_, path, use.label, hint=hint)
+
+
+def _check_alarm(use: Use, catalogue: Catalogue) -> Iterator[Finding]:
+    """What is wrong with the alarm that a rule asks, in the words of its source."""
+    source, alarm = (use.what.with_.get(name) for name in ("source", "alarm"))
+    if not isinstance(source, str) or "#{" in source or not isinstance(alarm, dict):
+        return  # reported already, or known at the time of the run only
+    path = (*use.path, "with")
+    try:
+        schema = catalogue.alarm(source)
+    except Exception as error:  # noqa: BLE001 - another package's import
+        message = f"source {named(source)} cannot be loaded: {_reason(error)}"
+        yield Finding(path=(*path, "source"), message=message)
+        return
+    if schema is None:
+        sources = catalogue.alarm_sources()
+        others = meant(source, sources) or f"; there is {listed(sources, last='and')}"
+        message = f"unknown source of alarms {named(source)}{others}"
+        yield Finding(path=(*path, "source"), message=message)
+        return
+    yield from _against(schema, alarm, (*path, "alarm"), use.label, hint=None)
 
 
 def _against(

@@ -6,6 +6,7 @@ from prefect_delivery.definition.anchor import anchored
 from prefect_delivery.definition.catalogue import Catalogue
 from prefect_delivery.definition.configuration import look_up, uses_in, uses_of
 from prefect_delivery.definition.document import MAX_BYTES
+from prefect_delivery.definition.findings import Finding
 from prefect_delivery.definition.models import Pipeline
 from prefect_delivery.definition.normal import normal
 from prefect_delivery.definition.reader import read
@@ -38,22 +39,37 @@ def load(
         DefinitionError: With everything that is wrong, each at its place.
     """
     if isinstance(source, Path):
-        text, file = _text_of(source), file or str(source)
+        text, file = text_of(source), file or str(source)
         folder = folder or source.resolve().parent
     else:
         text, file = source, file or "<definition>"
     document = read(text, file)
-    catalogue = catalogue or Catalogue.load()
-    pipeline, findings = shaped(document.root.data)
-    if pipeline is None:
-        findings += look_up(uses_in(document.root.data), catalogue).findings
+    pipeline, findings = from_data(document.root.data, folder, catalogue)
+    if pipeline is None or findings:
         raise document.error(findings)
-    found = look_up(uses_of(pipeline), catalogue)
+    return pipeline
+
+
+def from_data(
+    data: object, folder: Path | None = None, catalogue: Catalogue | None = None
+) -> tuple[Pipeline | None, list[Finding]]:
+    """The pipeline that plain data says, in normal form, and all that is wrong with it.
+
+    Args:
+        folder: Where relative paths start.
+        catalogue: Known actions; by default those that are installed.
+    """
+    catalogue = catalogue or Catalogue.load()
+    pipeline, findings = shaped(data)
+    if pipeline is None:
+        return None, [*findings, *look_up(uses_in(data), catalogue).findings]
+    kept = pipeline.codepipeline
+    found = look_up(uses_of(pipeline), catalogue, kept.only_there if kept else ())
     pipeline = normal(pipeline, found.specs)
     findings += [*found.findings, *check(pipeline, found.specs, catalogue)]
-    if findings:
-        raise document.error(findings)
-    return anchored(pipeline, found.specs, catalogue, folder) if folder else pipeline
+    if folder and not findings:
+        pipeline = anchored(pipeline, found.specs, catalogue, folder)
+    return pipeline, findings
 
 
 def load_file(path: Path) -> Pipeline:
@@ -65,7 +81,12 @@ def load_file(path: Path) -> Pipeline:
     return load(path)
 
 
-def _text_of(path: Path) -> str:
+def text_of(path: Path) -> str:
+    """The text of a definition's file; cut off where it is too long to be one.
+
+    Raises:
+        DefinitionError: It cannot be read, or is no text.
+    """
     try:
         with path.open("rb") as file:
             data = file.read(MAX_BYTES + 1)

@@ -123,6 +123,16 @@ class Stage(Model):
     actions: dict[Name, Action] = Field(
         min_length=1, max_length=50, description="Actions by name."
     )
+    concurrency_group: Name | None = Field(
+        default=None,
+        description="Of all stages of this group, in whichever pipelines, one at a time"
+        " holds an execution.",
+    )
+    supersede_approvals: bool = Field(
+        default=False,
+        description="Whether a newer execution takes the place of one that waits for"
+        " an approval inside.",
+    )
     before_entry: Condition | None = Field(
         default=None, description="Must hold before the stage is entered."
     )
@@ -185,6 +195,30 @@ class Variable(Model):
     description: Annotated[str, Field(max_length=200)] = ""
 
 
+class CodePipelinePart(Model):
+    """What a CodePipeline declaration says that the rest of a definition cannot."""
+
+    declaration: dict[str, Any] = Field(
+        default_factory=dict,
+        description="Merged over what `deliver export` writes; null leaves a key out.",
+    )
+    beside: dict[str, Any] = Field(
+        default_factory=dict,
+        description="What stands beside the declaration: metadata, tags.",
+    )
+    bare: bool = Field(
+        default=False, description="The declaration stands alone in its file."
+    )
+    spelled_out: list[str] = Field(
+        default_factory=list,
+        description="Optional keys that actions write though they say nothing.",
+    )
+    only_there: list[Uses] = Field(
+        default_factory=list,
+        description="Actions and rules that may be missing here; a run needs them.",
+    )
+
+
 class Pipeline(Model):
     """A pipeline definition."""
 
@@ -208,6 +242,9 @@ class Pipeline(Model):
     )
     stages: dict[Name, Stage] = Field(
         min_length=1, max_length=50, description="Stages in order."
+    )
+    codepipeline: CodePipelinePart | None = Field(
+        default=None, description="What only AWS CodePipeline knows, for the way back."
     )
 
     @property

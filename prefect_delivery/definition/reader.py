@@ -55,10 +55,12 @@ def read(text: str, file: str) -> Document:
 
     Source: YAML 1.2.2, chapter 10.3 (core schema).
     """
-    return _Reader(text, file).document()
+    return Reader(text, file).document()
 
 
-class _Reader:
+class Reader:
+    """Reads one text; subclasses say otherwise which tags and keys there may be."""
+
     def __init__(self, text: str, file: str) -> None:
         self._file = file
         self._text = text.removeprefix("\ufeff")

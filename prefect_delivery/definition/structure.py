@@ -20,6 +20,10 @@ def check_structure(pipeline: Pipeline) -> Iterator[Finding]:
     yield from _check_sources(pipeline)
     for name, stage in pipeline.stages.items():
         yield from _check_conditions(name, stage, pipeline.mode)
+        if stage.supersede_approvals and pipeline.mode != "superseded":
+            message = f"nothing is superseded in a pipeline of mode {pipeline.mode}"
+            path = ("stages", name, "supersede_approvals")
+            yield Finding(path=path, message=message)
 
 
 def _check_needs(pipeline: Pipeline) -> Iterator[Finding]:

@@ -69,12 +69,20 @@ def spec_of(stage: Stage, name: str) -> Action | Rule:
 def as_asked(execution: Execution, name: str) -> Stage:
     """A stage with the conditions that an execution is asked for."""
     stage = execution.definition.stages[name]
-    if execution.carried is None:
+    if not execution.is_rollback:
         return stage
     wish = stage.on_failure
     kept = wish if wish and wish.result == "retry" else None
+    # Several stages go back one after the other, the last of the pipeline first.
+    order = execution.only or (name,)
+    needs = [*order[: order.index(name)][-1:]]
     return stage.model_copy(
-        update={"before_entry": None, "on_success": None, "on_failure": kept}
+        update={
+            "needs": needs,
+            "before_entry": None,
+            "on_success": None,
+            "on_failure": kept,
+        }
     )
 
 

@@ -68,7 +68,12 @@ def _stage_steps(
 ) -> Iterator[Step]:
     run = execution.stages.get(name)
     if run is None or run.status is Status.WAITING:
-        yield from _before(execution, name, stage, run)
+        if by := _superseded(execution):
+            # What is inside of another stage ends there; nothing is entered any more.
+            if run is not None:
+                yield EndStage(name, Status.SUPERSEDED, by)
+        else:
+            yield from _before(execution, name, stage, run)
     elif not run.status.ended:
         yield from _inside(execution, name, stage, run, now)
 
@@ -277,10 +282,20 @@ def _stopped_by(execution: Execution) -> str:
     return f"stopped by {stop.by}" + (f": {stop.reason}" if stop.reason else "")
 
 
+def _superseded(execution: Execution) -> str | None:
+    """By whom the execution was superseded before one of its stages, if it was."""
+    for run in execution.stages.values():
+        if run.status is Status.SUPERSEDED:
+            return run.reason or "superseded"
+    return None
+
+
 def _end(execution: Execution) -> Step:
     """Close an execution that has nothing left to do in any stage."""
     if execution.stop:
         return End(Status.STOPPED, _stopped_by(execution))
+    if by := _superseded(execution):
+        return End(Status.SUPERSEDED, by)
     for name in _scope(execution):
         run = execution.stages.get(name)
         if run is not None and run.status not in _PASSED:

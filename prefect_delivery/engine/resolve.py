@@ -1,13 +1,17 @@
 """What an action is given when it starts: its configuration and its artifacts."""
 
+import json
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Final
 
 from prefect_delivery.definition.models import Action
 from prefect_delivery.definition.variables import resolve
 from prefect_delivery.engine.conditions import is_rule, spec_of
 from prefect_delivery.engine.state import ArtifactRef, Execution, Status
 from prefect_delivery.errors import ActionFailed
+
+MOST_CONFIGURATION: Final = 102_400
+"""Bytes of an action's configuration after its variables (CodePipeline's quota)."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,7 +34,8 @@ def call_of(execution: Execution, stage: str, action: str) -> Call:
     """Resolve variables and inputs of an action or rule from what has succeeded.
 
     Raises:
-        ActionFailed: A variable or an artifact is not there.
+        ActionFailed: A variable or an artifact is not there, or the configuration is
+            larger than `MOST_CONFIGURATION`.
     """
     spec = spec_of(execution.definition.stages[stage], action)
     variables = variables_of(execution)
@@ -50,9 +55,17 @@ def call_of(execution: Execution, stage: str, action: str) -> Call:
         return artifacts[name]
 
     named = spec.inputs if isinstance(spec.inputs, dict) else {}
+    configuration = resolve(spec.with_, variable)
+    size = len(json.dumps(configuration, default=str, ensure_ascii=False).encode())
+    if size > MOST_CONFIGURATION:
+        raise ActionFailed(
+            f"the configuration takes {size:,} bytes with its variables;"
+            f" {MOST_CONFIGURATION:,} are the most",
+            hint="hand large data on as an artifact",
+        )
     return Call(
         uses=spec.uses,
-        configuration=resolve(spec.with_, variable),
+        configuration=configuration,
         inputs={
             parameter: artifact(names)
             if isinstance(names, str)

@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
-from typing import Any
+from typing import Any, Literal
 
 from prefect_delivery.definition.models import Pipeline
 
@@ -91,21 +91,31 @@ class StageRun:
 
 @dataclass(frozen=True, kw_only=True)
 class Stop:
-    """A person's wish to stop an execution."""
+    """A person's wish to stop an execution.
+
+    Attributes:
+        abandon: End what runs, rather than wait for it.
+        hold: Leave a rollout that is under way where it is, rather than undo it.
+    """
 
     by: str
     reason: str
     abandon: bool = False
+    hold: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
 class Carried:
-    """What a rollback brings along from the execution it goes back to.
+    """What an execution brings along from another one: a rollback from the one it goes
+    back to, a promotion from the one that made the release.
 
     Attributes:
         execution: Id of that execution.
         artifacts: By artifact name.
         variables: By namespace and name.
+        purpose: What the execution is.
+        environment: Where a promoted release runs already, as the ledger names it.
+        older: Whether a promotion may replace a newer release, as somebody has said.
     """
 
     execution: str
@@ -113,6 +123,9 @@ class Carried:
     variables: dict[str, dict[str, str]] = field(
         default_factory=dict[str, dict[str, str]]
     )
+    purpose: Literal["rollback", "promotion"] = "rollback"
+    environment: str | None = None
+    older: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -128,7 +141,7 @@ class Execution:
         started_by: Who started it.
         stages: The stages that were entered.
         only: Stages this execution is limited to (a rollback); None for all.
-        carried: What a rollback brings along from the execution it goes back to.
+        carried: What a rollback or promotion brings along from another execution.
         flow_run: Id of the Prefect flow run that drives it, if any.
     """
 
@@ -153,3 +166,8 @@ class Execution:
     @property
     def title(self) -> str:
         return f"{self.pipeline} #{self.number}"
+
+    @property
+    def is_rollback(self) -> bool:
+        """Whether it goes back to what was let in before, so that nobody is asked."""
+        return self.carried is not None and self.carried.purpose == "rollback"

@@ -1,5 +1,6 @@
 """The ledger: the durable truth, in SQLite or PostgreSQL. Only this package speaks SQL."""
 
+from prefect_delivery.ledger.environments import Repair
 from prefect_delivery.ledger.ledger import Ledger
 from prefect_delivery.ledger.records import (
     Attempt,
@@ -7,6 +8,7 @@ from prefect_delivery.ledger.records import (
     EnvironmentState,
     Lease,
     Owner,
+    Quarantined,
     Release,
     Rollout,
     RolloutKind,
@@ -23,7 +25,9 @@ __all__ = [
     "Lease",
     "Ledger",
     "Owner",
+    "Quarantined",
     "Release",
+    "Repair",
     "Rollout",
     "RolloutKind",
     "RolloutStatus",

@@ -1,6 +1,7 @@
 """Environments: what runs there, and whether anything may be rolled out."""
 
 import builtins
+from dataclasses import dataclass
 from typing import Any
 
 from sqlalchemy import Row, insert, select, update
@@ -10,6 +11,14 @@ from prefect_delivery.holder import this_holder
 from prefect_delivery.ledger.database import Room, Transaction, writes
 from prefect_delivery.ledger.records import EnvironmentState
 from prefect_delivery.ledger.tables import environments
+
+
+@dataclass(frozen=True)
+class Repair:
+    """Who repairs a locked environment, and why."""
+
+    by: str
+    reason: str
 
 
 class Environments(Room):
@@ -56,17 +65,26 @@ class Environments(Room):
         Raises:
             Refused: It is not locked.
         """
-        row = tx.execute(select(environments).filter_by(name=name)).first()
-        if row is None or row.locked is None:
-            raise Refused(f"environment '{name}' is not locked")
-        tx.execute(update(environments).filter_by(name=name).values(locked=None))
-        tx.audit(by, "unlock environment", name, reason=reason, locked=row.locked)
+        unlock(tx, name, by=by, reason=reason)
 
     def list(self) -> builtins.list[EnvironmentState]:
         """Environments in alphabetical order."""
         query = select(environments).order_by(environments.c.name)
         with self._database.read() as connection:
             return [_state(row) for row in connection.execute(query)]
+
+
+def unlock(tx: Transaction, name: str, *, by: str, reason: str) -> None:
+    """Allow rollouts again.
+
+    Raises:
+        Refused: The environment is not locked.
+    """
+    row = tx.execute(select(environments).filter_by(name=name)).first()
+    if row is None or row.locked is None:
+        raise Refused(f"environment '{name}' is not locked")
+    tx.execute(update(environments).filter_by(name=name).values(locked=None))
+    tx.audit(by, "unlock environment", name, reason=reason, locked=row.locked)
 
 
 def known_environment(tx: Transaction, name: str) -> EnvironmentState:

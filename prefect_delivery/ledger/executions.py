@@ -88,6 +88,7 @@ class Executions(Claims, Gates, Progress, Interventions, Overrides):
             trigger=trigger,
             only=values["only"],
             carried=carried and carried.execution,
+            **_promotion(carried),
         )
         return loading.load(tx.connection, _with_id(values["id"]))[0]
 
@@ -119,6 +120,13 @@ class Executions(Claims, Gates, Progress, Interventions, Overrides):
             wanted = "execution" if number is None else f"execution #{number}"
             raise Refused(f"pipeline '{pipeline}' has no {wanted}", hint=_SEE)
         return found[0]
+
+    def started_with(self, key: str) -> Execution | None:
+        """The execution that was started with that key, of whatever pipeline."""
+        query = loading.all_executions().where(executions.c.start_key == key)
+        with self._database.read() as connection:
+            found = loading.load(connection, query)
+        return found[0] if found else None
 
     def pipelines(self) -> builtins.list[str]:
         """Names of the pipelines that were ever started, in alphabetical order."""
@@ -166,6 +174,13 @@ class Executions(Claims, Gates, Progress, Interventions, Overrides):
 
 
 _SEE = "see: deliver history"
+
+
+def _promotion(carried: Carried | None) -> dict[str, object]:
+    """What the audit log says of a promotion besides."""
+    if carried is None or carried.purpose != "promotion":
+        return {}
+    return {"promoted_from": carried.environment, "older": carried.older}
 
 
 def _with_id(execution_id: str) -> Select[Any]:

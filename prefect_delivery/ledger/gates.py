@@ -1,10 +1,11 @@
-"""The way into stages: their queues, their locks and their transitions."""
+"""The way into stages: their queues and their locks."""
 
-import builtins
+from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Row, delete, insert, select, update
+from sqlalchemy import Connection, Row, insert, select, update
 
+from prefect_delivery.definition.models import Pipeline
 from prefect_delivery.engine.gate import (
     Enter,
     Hold,
@@ -17,14 +18,16 @@ from prefect_delivery.engine.state import Status
 from prefect_delivery.errors import Refused
 from prefect_delivery.ledger.claims import owned, title
 from prefect_delivery.ledger.database import Room, Transaction, writes
+from prefect_delivery.ledger.groups import rivals_of, to_the_end, turn_of
 from prefect_delivery.ledger.loading import definition_of
-from prefect_delivery.ledger.records import Attempt, Transition
+from prefect_delivery.ledger.records import Attempt
 from prefect_delivery.ledger.tables import (
+    action_runs,
     executions,
     pipelines,
     stage_runs,
-    transitions,
 )
+from prefect_delivery.ledger.transitions import disabled_way, why
 
 
 class Gates(Room):
@@ -38,7 +41,7 @@ class Gates(Room):
 
         Returns:
             What the gate says. After `Hold` the stage waits; after `Superseded` the
-            execution has ended.
+            execution has ended, or ends when it has left the stages that it is in.
 
         Raises:
             Refused: The stage has ended; `reopen` is what begins it again.
@@ -50,78 +53,32 @@ class Gates(Room):
             if Status(run.status).ended:
                 raise Refused(f"stage '{stage}' of {title(execution)} has ended")
             return Enter()
-        verdict = _ask(tx, execution, stage)
+        verdict = verdict_of(tx.connection, execution, stage, tx.now)
         subject = f"{title(execution)} / {stage}"
         match verdict:
-            case Enter():
-                values = {"status": Status.IN_PROGRESS, "started": tx.now}
-                _put(tx, execution.id, stage, run, **values, reason=None)
+            case Enter(over=over):
+                if over is not None:
+                    _supersede_approval(tx, execution, stage, over, attempt.holder)
+                _enter(tx, execution, stage, run)
                 tx.audit(attempt.holder, "enter stage", subject)
             case Hold(reason=reason):
                 if run is None or run.reason != reason:
-                    values = {"status": Status.WAITING, "reason": reason}
-                    _put(tx, execution.id, stage, run, **values)
+                    _wait(tx, execution, stage, run, reason)
             case Superseded(by=newer):
                 reason = f"superseded by #{newer} before {stage}"
-                _end(tx, execution.id, reason)
+                if _is_inside_of_another(tx, execution, stage):
+                    # Superseding happens between stages: what is inside ends first.
+                    values = {"status": Status.SUPERSEDED, "ended": tx.now}
+                    _put(tx, execution, stage, run, **values, reason=reason)
+                else:
+                    _end(tx, execution.id, reason)
                 tx.audit(attempt.holder, "supersede", subject, by=newer)
         return verdict
 
 
-class Transitions(Room):
-    """Ways into stages that somebody has disabled."""
-
-    @writes
-    def disable(
-        self, tx: Transaction, pipeline: str, stage: str, *, by: str, reason: str
-    ) -> None:
-        """Let no execution into a stage until it is enabled again.
-
-        Raises:
-            Refused: It is disabled already; says by whom and why.
-        """
-        if known := _disabled(tx, pipeline, stage):
-            raise Refused(f"the way into {stage} of {pipeline} {_why(known)}")
-        tx.execute(
-            insert(transitions).values(
-                pipeline=pipeline,
-                stage=stage,
-                disabled_by=by,
-                reason=reason,
-                disabled=tx.now,
-            )
-        )
-        tx.audit(by, "disable transition", f"{pipeline} / {stage}", reason=reason)
-
-    @writes
-    def enable(self, tx: Transaction, pipeline: str, stage: str, *, by: str) -> None:
-        """Let executions in again; the newest that waits goes first.
-
-        Raises:
-            Refused: It is not disabled.
-        """
-        if not _disabled(tx, pipeline, stage):
-            raise Refused(f"the way into {stage} of {pipeline} is not disabled")
-        tx.execute(delete(transitions).filter_by(pipeline=pipeline, stage=stage))
-        tx.audit(by, "enable transition", f"{pipeline} / {stage}")
-
-    def list(self, pipeline: str) -> builtins.list[Transition]:
-        """The disabled transitions of a pipeline."""
-        query = select(transitions).filter_by(pipeline=pipeline)
-        with self._database.read() as connection:
-            return [
-                Transition(
-                    pipeline=row.pipeline,
-                    stage=row.stage,
-                    by=row.disabled_by,
-                    reason=row.reason,
-                    disabled=row.disabled,
-                )
-                for row in connection.execute(query)
-            ]
-
-
-def newer_in_stage(tx: Transaction, execution: Row[Any], stage: str) -> int | None:
+def newer_in_stage(
+    connection: Connection | Transaction, execution: Row[Any], stage: str
+) -> int | None:
     """The newest execution after this one that has entered the stage, no rollback."""
     query = (
         select(executions.c.number)
@@ -136,35 +93,55 @@ def newer_in_stage(tx: Transaction, execution: Row[Any], stage: str) -> int | No
         .order_by(executions.c.number.desc())
         .limit(1)
     )
-    found: int | None = tx.execute(query).scalar()
+    found: int | None = connection.execute(query).scalar()
     return found
 
 
 def mode_of(tx: Transaction, execution: Row[Any]) -> str:
     """The mode that the execution's own definition says."""
+    return _definition(tx, execution).mode
+
+
+def _definition(connection: Connection | Transaction, execution: Row[Any]) -> Pipeline:
     keys = {"name": execution.pipeline, "digest": execution.definition_digest}
-    snapshot = tx.execute(select(pipelines.c.snapshot).filter_by(**keys)).scalar_one()
-    return definition_of(snapshot).mode
+    query = select(pipelines.c.snapshot).filter_by(**keys)
+    return definition_of(connection.execute(query).scalar_one())
 
 
-def _ask(tx: Transaction, execution: Row[Any], stage: str) -> Verdict:
-    disabled = _disabled(tx, execution.pipeline, stage)
-    others = _open_others(tx, execution, stage)
-    newer = newer_in_stage(tx, execution, stage)
+def verdict_of(
+    connection: Connection, execution: Row[Any], stage: str, now: datetime
+) -> Verdict:
+    """What the gate of a stage would say to an execution; changes nothing."""
+    disabled = disabled_way(connection, execution.pipeline, stage)
+    others = _open_others(connection, execution, stage)
+    newer = newer_in_stage(connection, execution, stage)
     if newer is not None and newer not in {other.number for other in others}:
         others.append(Other(number=newer, place="through"))
+    definition = _definition(connection, execution)
+    group, mode = definition.stages[stage].concurrency_group, definition.mode
+    rivals = (
+        rivals_of(connection, execution, stage, group, mode=mode, now=now)
+        if group
+        else []
+    )
     return gate(
-        mode_of(tx, execution),  # type: ignore[arg-type]  # a model has checked it
+        mode,
         execution.number,
         others,
+        rivals=rivals,
         rollback=execution.carried is not None,
-        disabled=_why(disabled) if disabled else None,
+        disabled=why(disabled) if disabled else None,
     )
 
 
-def _open_others(tx: Transaction, execution: Row[Any], stage: str) -> list[Other]:
+def _open_others(
+    connection: Connection, execution: Row[Any], stage: str
+) -> list[Other]:
     query = (
         select(
+            executions.c.id,
+            executions.c.pipeline,
+            executions.c.definition_digest,
             executions.c.number,
             executions.c.carried,
             executions.c.status.label("execution_status"),
@@ -185,19 +162,48 @@ def _open_others(tx: Transaction, execution: Row[Any], stage: str) -> list[Other
             place="before" if row.status == Status.WAITING else "inside",
             rollback=row.carried is not None,
             undecided=row.execution_status == Status.WAITING,
+            yields=_yields(connection, row, stage),
         )
-        for row in tx.execute(query)
+        for row in connection.execute(query)
     ]
 
 
-def _disabled(tx: Transaction, pipeline: str, stage: str) -> Row[Any] | None:
-    query = select(transitions).filter_by(pipeline=pipeline, stage=stage)
-    return tx.execute(query).first()
+def _yields(connection: Connection, row: Row[Any], stage: str) -> bool:
+    """Whether an execution only waits for an approval, which its stage lets go.
+
+    Its own definition says so, and nothing else of it may run or run again.
+    """
+    if row.execution_status != Status.WAITING or row.status == Status.WAITING:
+        return False
+    if not _definition(connection, row).stages[stage].supersede_approvals:
+        return False
+    last = {
+        (run.stage, run.action): run
+        for run in connection.execute(
+            select(action_runs)
+            .filter_by(execution_id=row.id)
+            .order_by(action_runs.c.attempt)
+        )
+    }
+    mine = [run for key, run in last.items() if key[0] == stage]
+    asked = [run for run in mine if run.status == Status.WAITING and run.due is None]
+    rest = [run for run in mine if run not in asked]
+    return (
+        bool(asked)
+        and all(run.status == Status.SUCCEEDED for run in rest)
+        and not _is_inside_of_another(connection, row, stage)
+    )
 
 
-def _why(row: Row[Any]) -> str:
-    said = f": {row.reason}" if row.reason else ""
-    return f"was disabled by {row.disabled_by}{said}"
+def _is_inside_of_another(
+    connection: Connection | Transaction, execution: Row[Any], stage: str
+) -> bool:
+    query = select(stage_runs.c.stage).where(
+        stage_runs.c.execution_id == execution.id,
+        stage_runs.c.stage != stage,
+        stage_runs.c.status == Status.IN_PROGRESS,
+    )
+    return connection.execute(query).first() is not None
 
 
 def _run(tx: Transaction, execution_id: str, stage: str) -> Row[Any] | None:
@@ -205,21 +211,42 @@ def _run(tx: Transaction, execution_id: str, stage: str) -> Row[Any] | None:
     return tx.execute(query).first()
 
 
+def _enter(
+    tx: Transaction, execution: Row[Any], stage: str, run: Row[Any] | None
+) -> None:
+    group = _definition(tx, execution).stages[stage].concurrency_group
+    values = {"status": Status.IN_PROGRESS, "started": tx.now, "reason": None}
+    _put(tx, execution, stage, run, **values, concurrency_group=group, turn=None)
+    if group:
+        to_the_end(tx.connection, execution, stage, group)
+
+
+def _wait(
+    tx: Transaction, execution: Row[Any], stage: str, run: Row[Any] | None, reason: str
+) -> None:
+    group = _definition(tx, execution).stages[stage].concurrency_group
+    values: dict[str, Any] = {"status": Status.WAITING, "reason": reason}
+    if group:
+        turn = turn_of(tx.connection, execution, stage, group)
+        values |= {"concurrency_group": group, "turn": turn}
+    _put(tx, execution, stage, run, **values)
+
+
 def _put(
     tx: Transaction,
-    execution_id: str,
+    execution: Row[Any],
     stage: str,
     known: Row[Any] | None,
     **values: object,
 ) -> None:
     if known is not None:
-        keys = {"execution_id": execution_id, "stage": stage}
+        keys = {"execution_id": execution.id, "stage": stage}
         tx.execute(update(stage_runs).filter_by(**keys).values(**values))
         return
-    earlier = select(stage_runs.c.stage).filter_by(execution_id=execution_id)
+    earlier = select(stage_runs.c.stage).filter_by(execution_id=execution.id)
     tx.execute(
         insert(stage_runs).values(
-            execution_id=execution_id,
+            execution_id=execution.id,
             stage=stage,
             position=len(tx.execute(earlier).all()) + 1,
             baseline={},
@@ -227,6 +254,22 @@ def _put(
             **values,
         )
     )
+
+
+def _supersede_approval(
+    tx: Transaction, execution: Row[Any], stage: str, older: int, by: str
+) -> None:
+    """End an execution that waits for an approval in a stage that we enter."""
+    query = select(executions).filter_by(pipeline=execution.pipeline, number=older)
+    row = tx.execute(query).one()
+    reason = f"superseded by #{execution.number} in {stage}"
+    tx.execute(
+        update(action_runs)
+        .where(action_runs.c.execution_id == row.id, action_runs.c.ended.is_(None))
+        .values(status=Status.STOPPED, ended=tx.now, error=reason, retryable=False)
+    )
+    _end(tx, row.id, reason)
+    tx.audit(by, "supersede", f"{title(row)} / {stage}", by=execution.number)
 
 
 def _end(tx: Transaction, execution_id: str, reason: str) -> None:

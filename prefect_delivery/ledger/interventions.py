@@ -42,11 +42,13 @@ class Interventions(Room):
         by: str,
         reason: str,
         abandon: bool = False,
+        hold: bool = False,
     ) -> None:
         """Ask the owner to stop; a second request counts if it first asks to abandon.
 
         Args:
             abandon: Do not wait for the running actions to end.
+            hold: Leave a rollout that is abandoned where it is; by default it is undone.
 
         Raises:
             Refused: The execution has ended.
@@ -56,8 +58,11 @@ class Interventions(Room):
             raise Refused(f"{title(row)} has ended: {row.status}")
         if row.stop_by is not None and (row.stop_abandon or not abandon):
             return
-        _set(tx, execution_id, stop_by=by, stop_reason=reason, stop_abandon=abandon)
-        tx.audit(by, "request stop", title(row), reason=reason, abandon=abandon)
+        wish = {"stop_abandon": abandon, "stop_hold": hold}
+        _set(tx, execution_id, stop_by=by, stop_reason=reason, **wish)
+        tx.audit(
+            by, "request stop", title(row), reason=reason, abandon=abandon, hold=hold
+        )
 
     @writes
     def decide(
@@ -165,6 +170,7 @@ class Interventions(Room):
             stop_by=None,
             stop_reason=None,
             stop_abandon=None,
+            stop_hold=None,
         )
         tx.audit(by, "reopen", f"{title(row)} / {stage}", all_actions=all_actions)
 

@@ -13,11 +13,12 @@ from prefect_delivery.ledger.audit import Audit
 from prefect_delivery.ledger.database import Database
 from prefect_delivery.ledger.environments import Environments
 from prefect_delivery.ledger.executions import Executions
-from prefect_delivery.ledger.gates import Transitions
 from prefect_delivery.ledger.leases import Leases
+from prefect_delivery.ledger.quarantine import Quarantine
 from prefect_delivery.ledger.releases import Releases
 from prefect_delivery.ledger.rollouts import Rollouts
 from prefect_delivery.ledger.schema import bring_up_to_date
+from prefect_delivery.ledger.transitions import Transitions
 from prefect_delivery.ledger.votes import Votes
 from prefect_delivery.settings import settings
 
@@ -53,6 +54,7 @@ class Ledger:
         self.rollouts = Rollouts(self._database)
         self.transitions = Transitions(self._database)
         self.environments = Environments(self._database)
+        self.quarantine = Quarantine(self._database)
         self.votes = Votes(self._database)
         self.audit = Audit(self._database)
         bring_up_to_date(self._database)

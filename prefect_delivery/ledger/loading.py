@@ -51,8 +51,9 @@ def load(connection: Connection, query: Select[Any]) -> list[Execution]:
             .where(action_runs.c.execution_id.in_(ids))
             .order_by(
                 action_runs.c.execution_id,
-                action_runs.c.started,
+                # Not by the clock, which may have been set back between two attempts.
                 action_runs.c.attempt,
+                action_runs.c.started,
             )
         ).all()
     )
@@ -110,7 +111,12 @@ def _artifacts(value: dict[str, dict[str, Any]]) -> dict[str, ArtifactRef]:
 def _stop(row: AnyRow) -> Stop | None:
     if row.stop_by is None:
         return None
-    return Stop(by=row.stop_by, reason=row.stop_reason, abandon=row.stop_abandon)
+    return Stop(
+        by=row.stop_by,
+        reason=row.stop_reason,
+        abandon=row.stop_abandon,
+        hold=bool(row.stop_hold),
+    )
 
 
 def _stages(stages: list[AnyRow], actions: list[AnyRow]) -> dict[str, StageRun]:

@@ -51,12 +51,13 @@ class Progress(Room):
         """Begin the `number`th attempt at an action.
 
         Raises:
-            Refused: The stage was not entered, that attempt has ended, or it is not the
-                next one.
+            Refused: The stage was not entered or has ended, that attempt has ended, or
+                it is not the next one.
         """
         execution = owned(tx, attempt)
         subject = f"{title(execution)} / {stage} / {action}"
-        if _one(tx, stage_runs, _stage(attempt, stage)) is None:
+        run = _one(tx, stage_runs, _stage(attempt, stage))
+        if run is None:
             raise Refused(f"stage '{stage}' of {title(execution)} was not entered")
         known = _one(tx, action_runs, _action(attempt, stage, action, number))
         if known is not None and not Status(known.status).ended:
@@ -64,6 +65,8 @@ class Progress(Room):
         last = _last_attempt(tx, attempt, stage, action)
         if number != last + 1:
             raise Refused(f"{subject} had {last} attempts; {number} is not the next")
+        if Status(run.status).ended:
+            raise Refused(f"stage '{stage}' of {title(execution)} has ended")
         _add_action(tx, attempt, stage, action, number)
         tx.audit(attempt.holder, "begin action", subject, attempt=number)
 

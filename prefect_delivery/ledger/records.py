@@ -7,7 +7,7 @@ from typing import Any, Literal
 from prefect_delivery.engine.state import ArtifactRef
 
 RolloutKind = Literal["forward", "rollback"]
-RolloutStatus = Literal["open", "committed", "rolled-back", "rollback-failed"]
+RolloutStatus = Literal["open", "committed", "rolled-back", "rollback-failed", "held"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -127,6 +127,22 @@ class Transition:
     by: str
     reason: str
     disabled: datetime
+
+
+@dataclass(frozen=True, kw_only=True)
+class Quarantined:
+    """A release that may not come back into an environment.
+
+    Attributes:
+        automatic: Whether nobody has asked for it: its checks had failed.
+    """
+
+    environment: str
+    release: str
+    by: str
+    reason: str
+    since: datetime
+    automatic: bool
 
 
 @dataclass(frozen=True, kw_only=True)

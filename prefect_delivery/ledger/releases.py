@@ -89,6 +89,29 @@ class Releases(Room):
             raise Refused(f"there is no release {digest}")
         return found[0]
 
+    def find(self, words: str, *, pipeline: str | None = None) -> Release:
+        """The release whose digest begins so.
+
+        Args:
+            pipeline: Only of this one.
+
+        Raises:
+            Refused: There is none, or there are several.
+        """
+        query = select(releases).where(
+            releases.c.digest.startswith(words, autoescape=True)
+        )
+        if pipeline is not None:
+            query = query.where(releases.c.pipeline == pipeline)
+        with self._database.read() as connection:
+            found = connection.execute(query.limit(2)).all()
+        if len(found) != 1:
+            problem = "several releases begin" if found else "no release begins"
+            raise Refused(
+                f"{problem} with '{words}'", hint="see: deliver releases ENVIRONMENT"
+            )
+        return _release(found[0])
+
     def current(self, environment: str) -> Release | None:
         """The release that was committed last to the environment."""
         query = (
@@ -108,6 +131,16 @@ class Releases(Room):
         with self._database.read() as connection:
             before = _lineage(_committed(connection, environment))[:-1]
             return _with_digests(connection, before[-1:])[0] if before else None
+
+    def standing(self, environment: str) -> builtins.list[Release]:
+        """The releases one could go back to, in turn; the current one is the last.
+
+        What was rolled back is not among them.
+        """
+        with self._database.read() as connection:
+            return _with_digests(
+                connection, _lineage(_committed(connection, environment))
+            )
 
     def pinned(self, keep: int = 5) -> set[str]:
         """Digests of the artifacts that must not be removed.

@@ -7,12 +7,22 @@ from sqlalchemy import Connection, Row, Select, func, insert, select, update
 
 from prefect_delivery.errors import LeaseLost, Refused
 from prefect_delivery.ledger.database import Room, Transaction, writes
-from prefect_delivery.ledger.environments import known_environment
+from prefect_delivery.ledger.environments import Repair, known_environment, unlock
 from prefect_delivery.ledger.leases import held
+from prefect_delivery.ledger.quarantine import found_bad, put, refuse_quarantined
 from prefect_delivery.ledger.records import Lease, Rollout, RolloutKind, Step
-from prefect_delivery.ledger.tables import environments, releases, rollouts, steps
+from prefect_delivery.ledger.tables import (
+    environments,
+    executions,
+    releases,
+    rollouts,
+    steps,
+)
 
-Closed = Literal["committed", "rolled-back", "rollback-failed"]
+Closed = Literal["committed", "rolled-back", "rollback-failed", "held"]
+AUTOMATIC = "automatic-rollback"
+"""Trigger of the executions that go back without anybody asking for it."""
+_LOCKING = {"rollback-failed": "a rollback failed", "held": "held"}
 
 
 class Rollouts(Room):
@@ -33,21 +43,27 @@ class Rollouts(Room):
         previous: str | None,
         execution_id: str,
         kind: RolloutKind,
+        repair: Repair | None = None,
     ) -> Rollout:
         """Begin a rollout.
 
         Args:
             release: Digest of the release that goes in.
             previous: Digest of the release to go back to; None for none.
+            repair: Who unlocks the environment with it, and why.
 
         Raises:
             Refused: The environment has an unfinished rollout or is locked, or there
-                is no such release.
+                is no such release, or it is in quarantine there.
         """
         held(tx, lease)
+        if repair is not None:
+            unlock(tx, environment, by=repair.by, reason=repair.reason)
         _check_free(tx, environment)
         if tx.execute(select(releases).filter_by(digest=release)).first() is None:
             raise Refused(f"there is no release {release}")
+        if release != previous:
+            refuse_quarantined(tx, environment, release)
         last = tx.execute(select(func.max(rollouts.c.position))).scalar() or 0
         rollout_id = uuid4().hex
         tx.execute(
@@ -76,6 +92,32 @@ class Rollouts(Room):
             token=lease.token,
         )
         return _load(tx.connection, select(rollouts).filter_by(id=rollout_id))[0]
+
+    @writes
+    def reopen(
+        self, tx: Transaction, lease: Lease, rollout_id: str, repair: Repair
+    ) -> None:
+        """Go on with a rollout that is held, or whose way back has failed.
+
+        Raises:
+            Refused: It is neither, or another has changed the environment since.
+        """
+        held(tx, lease)
+        row = tx.execute(select(rollouts).filter_by(id=rollout_id)).one()
+        latest = (
+            select(rollouts.c.id)
+            .filter_by(environment=row.environment)
+            .order_by(rollouts.c.position.desc())
+            .limit(1)
+        )
+        if row.status not in _LOCKING or tx.execute(latest).scalar() != row.id:
+            raise Refused(f"there is nothing to repair in {row.environment}")
+        unlock(tx, row.environment, by=repair.by, reason=repair.reason)
+        values = {"status": "open", "reason": None, "closed": None}
+        tx.execute(
+            update(rollouts).filter_by(id=rollout_id).values(**values, lease=lease.name)
+        )
+        _note(tx, lease, "open rollout", row, again=row.status)
 
     @writes
     def intend(
@@ -143,7 +185,9 @@ class Rollouts(Room):
 
         Args:
             status: `committed` makes its release the environment's current one;
-                `rollback-failed` locks the environment until a person unlocks it.
+                `rollback-failed` and `held` lock the environment until a person
+                unlocks it. A release that was gone back from, or that was found bad
+                with traffic, is quarantined.
 
         Raises:
             Refused: The rollout is closed otherwise.
@@ -159,9 +203,12 @@ class Rollouts(Room):
         change = update(environments).filter_by(name=row.environment)
         if status == "committed":
             tx.execute(change.values(current=row.release))
-        if status == "rollback-failed":
-            tx.execute(change.values(locked=reason or "a rollback failed"))
         _note(tx, lease, "close rollout", row, status=status, reason=reason)
+        if status in _LOCKING:
+            locked = reason or _LOCKING[status]
+            tx.execute(change.values(locked=locked))
+            _note(tx, lease, "lock environment", row, reason=locked, why=status)
+        _quarantine(tx, lease, row, status, reason)
 
     def unfinished(self, environment: str | None = None) -> list[Rollout]:
         """Open rollouts, the oldest first."""
@@ -183,6 +230,23 @@ class Rollouts(Room):
             raise Refused(f"there is no rollout {rollout_id}")
         return found[0]
 
+    def of_execution(self, execution_id: str) -> list[Rollout]:
+        """Rollouts that an execution has begun, the oldest first."""
+        query = select(rollouts).filter_by(execution_id=execution_id)
+        with self._database.read() as connection:
+            return _load(connection, query.order_by(rollouts.c.position))
+
+    def committed(self, environment: str, limit: int = 20) -> list[Rollout]:
+        """Rollouts that have changed what an environment runs, the newest first."""
+        query = (
+            select(rollouts)
+            .filter_by(environment=environment, status="committed")
+            .order_by(rollouts.c.position.desc())
+            .limit(limit)
+        )
+        with self._database.read() as connection:
+            return _load(connection, query)
+
     def history(self, environment: str, limit: int = 20) -> list[Rollout]:
         """Rollouts into an environment, the newest first."""
         query = (
@@ -200,7 +264,8 @@ def _check_free(tx: Transaction, environment: str) -> None:
     if state.locked is not None:
         raise Refused(
             f"environment '{environment}' is locked: {state.locked}",
-            hint=f"deliver env unlock {environment} -m REASON",
+            hint=f"deliver env repair {environment} --help, or: deliver env unlock"
+            f" {environment} -m REASON",
         )
     unfinished = tx.execute(
         select(rollouts.c.id).filter_by(environment=environment, status="open")
@@ -210,6 +275,50 @@ def _check_free(tx: Transaction, environment: str) -> None:
             f"environment '{environment}' has an unfinished rollout, {unfinished}",
             hint="deliver reconcile",
         )
+
+
+def _quarantine(
+    tx: Transaction, lease: Lease, row: Row[Any], status: Closed, reason: str | None
+) -> None:
+    """Keep out what was gone back from, and what was found bad with traffic."""
+    if row.previous == row.release:
+        return
+    if status == "committed" and row.kind == "rollback" and row.previous:
+        if not _is_newer(tx, row.previous, row.release):
+            return
+        query = select(executions.c.trigger, executions.c.started_by)
+        asked = tx.execute(query.filter_by(id=row.execution_id)).first()
+        put(
+            tx,
+            row.environment,
+            row.previous,
+            by=asked.started_by if asked else lease.holder,
+            reason="it was rolled back",
+            instead=row.release,
+            automatic=asked is not None and asked.trigger == AUTOMATIC,
+        )
+    elif status in {"rolled-back", "rollback-failed"} and row.kind == "forward":
+        journal = select(steps).filter_by(rollout_id=row.id).order_by(steps.c.seq)
+        if found_bad([_step(step) for step in tx.execute(journal)]):
+            put(
+                tx,
+                row.environment,
+                row.release,
+                by=lease.holder,
+                reason=reason or "it failed",
+                instead=row.previous,
+                automatic=True,
+            )
+
+
+def _is_newer(tx: Transaction, one: str, other: str) -> bool:
+    made = {
+        row.digest: row.created
+        for row in tx.execute(
+            select(releases).where(releases.c.digest.in_([one, other]))
+        )
+    }
+    return bool(made[one] >= made[other])
 
 
 def _open_rollout(
@@ -241,9 +350,14 @@ def _load(connection: Connection, query: Select[Any]) -> list[Rollout]:
     for step in connection.execute(
         select(steps).where(steps.c.rollout_id.in_(journal)).order_by(steps.c.seq)
     ):
-        fields = step._asdict()
-        journal[fields.pop("rollout_id")].append(Step(**fields))
+        journal[step.rollout_id].append(_step(step))
     return [_rollout(row, journal[row.id]) for row in rows]
+
+
+def _step(row: Row[Any]) -> Step:
+    fields = row._asdict()
+    del fields["rollout_id"]
+    return Step(**fields)
 
 
 def _rollout(row: Row[Any], journal: list[Step]) -> Rollout:

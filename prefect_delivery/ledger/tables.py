@@ -90,6 +90,7 @@ executions = Table(
     Column("stop_by", Words),
     Column("stop_reason", Words),
     Column("stop_abandon", Boolean),
+    Column("stop_hold", Boolean),
     Column("attempt", Integer, nullable=False),
     Column("holder", Words),
     Column("expires", Moment),
@@ -114,6 +115,9 @@ stage_runs = Table(
     Column("reason", Words),
     Column("baseline", JSON, nullable=False),
     Column("overridden", JSON, nullable=False),
+    Column("concurrency_group", Words),
+    Column("turn", Integer),
+    Index("stages_of_a_group", "concurrency_group", "status"),
 )
 
 action_runs = Table(
@@ -218,6 +222,19 @@ environments = Table(
     Column("current", Words, ForeignKey(releases.c.digest)),
     Column("locked", Words),
     Column("registered", Moment, nullable=False),
+)
+
+quarantine = Table(
+    "quarantine",
+    metadata,
+    Column("environment", Words, ForeignKey(environments.c.name), primary_key=True),
+    Column("release", Words, ForeignKey(releases.c.digest), primary_key=True),
+    Column("artifact", Words),
+    Column("revisions", JSON, nullable=False),
+    Column("put_by", Words, nullable=False),
+    Column("reason", Words, nullable=False),
+    Column("since", Moment, nullable=False),
+    Column("automatic", Boolean, nullable=False),
 )
 
 transitions = Table(

@@ -10,6 +10,7 @@ from prefect_delivery.rollout.plan import (
     Strategy,
     plan_steps,
 )
+from prefect_delivery.rollout.repair import Way, repair, replace
 from prefect_delivery.rollout.run import title
 from prefect_delivery.rollout.target import HookTime, Target
 
@@ -22,8 +23,11 @@ __all__ = [
     "PlannedStep",
     "Strategy",
     "Target",
+    "Way",
     "plan_steps",
     "recover",
+    "repair",
+    "replace",
     "roll_out",
     "title",
 ]

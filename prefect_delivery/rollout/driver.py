@@ -10,7 +10,14 @@ from collections.abc import Callable
 
 from prefect_delivery.errors import Refused, RolloutFailed
 from prefect_delivery.holder import is_dead
-from prefect_delivery.ledger import Lease, Ledger, Release, Rollout, RolloutKind
+from prefect_delivery.ledger import (
+    Lease,
+    Ledger,
+    Release,
+    Repair,
+    Rollout,
+    RolloutKind,
+)
 from prefect_delivery.rollout.journal import Journal
 from prefect_delivery.rollout.lease import TTL, leased
 from prefect_delivery.rollout.recovery import decide_recovery
@@ -30,6 +37,8 @@ def roll_out(
     log: Log,
     kind: RolloutKind = "forward",
     cancelled: threading.Event | None = None,
+    hold: threading.Event | None = None,
+    repair: Repair | None = None,
     ttl: float = TTL,
 ) -> Rollout:
     """Make `release` what the environment runs.
@@ -41,12 +50,16 @@ def roll_out(
         execution_id: The execution it is done for; empty outside of pipelines.
         log: Takes a line for each step.
         kind: `rollback` goes straight to the release: no canary, no bake.
-        cancelled: Set by somebody else, it makes the rollout fail and be undone.
+        cancelled: Set by somebody else, it makes the rollout fail and be undone; a
+            rollback is finished instead.
+        hold: Set by somebody else, it makes the rollout fail and stay where it is once
+            its step has ended; the environment is locked then.
+        repair: Who lets a locked environment change by it, and why.
         ttl: Seconds until a lease that is not renewed may be taken over.
 
     Raises:
-        Refused: Somebody else changes the environment, it is locked, or it runs a newer
-            execution of the pipeline.
+        Refused: Somebody else changes the environment, it is locked, it keeps the
+            release in quarantine, or it runs a newer execution of the pipeline.
         RolloutFailed: A step failed; the previous release serves again, or the
             environment is locked because that failed as well.
         LeaseLost: Somebody else took the environment over; they end the rollout.
@@ -55,7 +68,7 @@ def roll_out(
     with leased(ledger, environment, ttl) as lease:
         _end_unfinished(ledger, lease, target, environment, log)
         previous = ledger.releases.current(environment)
-        if kind == "forward":
+        if kind == "forward" and repair is None:
             _refuse_older(ledger, environment, execution_id)
         rollout = ledger.rollouts.open(
             lease,
@@ -64,6 +77,7 @@ def roll_out(
             previous=previous.digest if previous else None,
             execution_id=execution_id,
             kind=kind,
+            repair=repair,
         )
         run = Run(
             target=target,
@@ -74,8 +88,10 @@ def roll_out(
             fence=lease.token,
             log=log,
             cancelled=cancelled or threading.Event(),
+            hold=hold or threading.Event(),
         )
-        if _serves_already(run):
+        # What a repair finds may serve, and yet have half a release beside it.
+        if repair is None and _serves_already(run):
             log(f"{title(release)} serves already")
             return run.journal.close("committed", "it served already")
         return run.perform()
@@ -138,12 +154,14 @@ def _end(run: Run) -> str:
     rollout = run.journal.rollout
     decision = decide_recovery(rollout, run.target.observe())
     if decision == "undo":
-        run.undo("its owner died")
+        undone = run.undo("its owner died")
+        if undone.status == "rollback-failed":
+            return undone.reason or "the rollback failed"
         return f"undid {title(run.release)}; {title(run.previous)} serves"
     try:
         run.finish() if decision == "finish" else run.perform()
     except RolloutFailed as failure:
-        if run.journal.status() == "rollback-failed":
+        if run.journal.status() in {"rollback-failed", "held"}:
             raise
         return failure.message
     return f"finished the {rollout.kind} to {title(run.release)}"

@@ -4,12 +4,22 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, Literal
 
-from prefect_delivery.errors import LeaseLost, LedgerError
+from prefect_delivery.errors import ActionFailed, LeaseLost, LedgerError
 from prefect_delivery.ledger import Lease, Ledger, Rollout, RolloutStatus
 
-Closed = Literal["committed", "rolled-back", "rollback-failed"]
+Closed = Literal["committed", "rolled-back", "rollback-failed", "held"]
 UNDO = "undo-"
 """Prefix of the steps that lead back to the previous release."""
+AGAIN = "again"
+"""The step with which somebody lets a rollout go on that had been given up."""
+
+
+class Stopped(ActionFailed):
+    """Somebody has stopped the rollout: nothing is wrong with its release."""
+
+
+class Held(Stopped):
+    """Somebody wants the rollout to stay where it is."""
 
 
 class Journal:
@@ -37,6 +47,9 @@ class Journal:
             yield
         except (LeaseLost, LedgerError):
             raise  # nothing may be, or can be, written
+        except Stopped:
+            rollouts.record(self._lease, self.rollout.id, number, "stopped")
+            raise
         except BaseException as error:
             said = str(error) or type(error).__name__
             rollouts.record(self._lease, self.rollout.id, number, f"failed: {said}")
@@ -44,10 +57,13 @@ class Journal:
         rollouts.record(self._lease, self.rollout.id, number, "done")
 
     def has_done(self, verb: str) -> bool:
-        """Whether an earlier owner of this rollout has done `verb` to its end."""
-        return any(
-            step.verb == verb and step.outcome == "done" for step in self.rollout.steps
-        )
+        """Whether an earlier owner has done `verb` to its end, and it was not undone."""
+        done = False
+        for step in self.rollout.steps:
+            done = (done or (step.verb == verb and step.outcome == "done")) and (
+                not step.verb.startswith(UNDO)
+            )
+        return done
 
     def status(self) -> RolloutStatus:
         """How the rollout stands in the ledger now."""

@@ -14,6 +14,7 @@ from prefect_delivery.engine.approvals import (
 )
 from prefect_delivery.engine.state import Execution
 from prefect_delivery.ledger import Ledger, Release
+from prefect_delivery.precedence import origin_of
 from prefect_delivery.tasks.source.history import (
     SHOWN,
     History,
@@ -106,7 +107,7 @@ def _asked(environment: str | None, own: Approvers, job: Job) -> Asked:
     target = find_environment(environment, job.environments)
     name = ledger_name(target, environment, job.pipeline)
     with Ledger.open() as ledger:
-        execution = ledger.executions.get(job.execution)
+        execution = origin_of(ledger, ledger.executions.get(job.execution))
         current = ledger.releases.current(name)
     must_know = own.forbids_author or target.gates.forbids_author
     history = _since(current, execution, must_know, job)

@@ -1,5 +1,8 @@
 """Deploy into an environment, and take it back when something later fails."""
 
+import threading
+from datetime import UTC, datetime, timedelta
+
 from prefect.runtime import flow_run
 from prefect.transactions import Transaction, get_transaction
 
@@ -17,10 +20,14 @@ from prefect_delivery.engine.approvals import gate_problem
 from prefect_delivery.engine.state import ArtifactRef
 from prefect_delivery.errors import Refused, RolloutFailed
 from prefect_delivery.ledger import Ledger, Release, RolloutKind
+from prefect_delivery.ledger.quarantine import refusal
+from prefect_delivery.precedence import newer_in, origin_of
 from prefect_delivery.rollout import roll_out, title
 from prefect_delivery.tasks.source.history import is_on_branch, sources_of
 
 _NOTE = "prefect_delivery.rollout"
+_BY_PEOPLE = {"manual", "promotion", "rollback"}
+"""Triggers of executions that a person has asked for."""
 
 
 @action(
@@ -52,14 +59,20 @@ def deploy(
 
     Raises:
         ActionFailed: The rollout failed; names the release that serves now.
-        Refused: Somebody else is changing the environment, it is locked, or its gates
-            let nothing in that was not approved or does not come from where it must.
+        Refused: Somebody else is changing the environment, it is locked, it keeps the
+            release in quarantine or cools down, it runs what a newer execution has made,
+            or its gates let nothing in that was not approved or does not come from
+            where it must.
         LeaseLost: Somebody else has taken the environment over.
     """
-    target, name = _target(environment, job)
     with Ledger.open() as ledger:
+        target, name = _target(ledger, environment, job)
+        _check_order(ledger, name, job)
+        _check_quarantine(ledger, target, name, artifact, job)
         _check_gates(ledger, target, name, artifact, job)
         release, kind = _release(ledger, artifact, variables, job)
+        undo, hold = threading.Event(), threading.Event()
+        job.on_stop(lambda: (hold if _is_to_hold(ledger, job) else undo).set())
         try:
             rollout = roll_out(
                 ledger,
@@ -69,7 +82,8 @@ def deploy(
                 execution_id=job.execution,
                 log=job.log,
                 kind=kind,
-                cancelled=job.cancelled,
+                cancelled=undo,
+                hold=hold,
             )
         except RolloutFailed as failure:
             raise ActionFailed(failure.message, hint=failure.hint) from failure
@@ -114,12 +128,85 @@ def take_back(transaction: Transaction) -> None:
             )
 
 
-def _target(environment: str | Environment, job: Job) -> tuple[Environment, str]:
+def _target(
+    ledger: Ledger, environment: str | Environment, job: Job
+) -> tuple[Environment, str]:
     """The environment, and the ledger's name for it."""
     if isinstance(environment, Environment):
         return environment, environment.name
     found = find_environment(environment, job.environments)
-    return found, ledger_name(found, environment, job.pipeline)
+    name = ledger_name(found, environment, job.pipeline)
+    if job.execution and ledger.executions.get(job.execution).is_rollback:
+        return _where_it_is(ledger, found, name, job), name
+    return found, name
+
+
+def _where_it_is(
+    ledger: Ledger, found: Environment, name: str, job: Job
+) -> Environment:
+    """The environment as a rollback finds it: at the place where it is now.
+
+    A rollback runs on the definition of its time; the environment may have moved since.
+    """
+    known = {state.name: state for state in ledger.environments.list()}
+    if not (state := known.get(name)) or not state.kind:
+        return found
+    configuration = {**state.configuration, "kind": state.kind}
+    now = find_environment(name, {name: configuration})
+    if now.identity == found.identity:
+        return found
+    job.log(f"{name} has moved since: {found.identity} is now {now.identity}")
+    return now
+
+
+def _is_to_hold(ledger: Ledger, job: Job) -> bool:
+    """Whether whoever stops the execution wants its rollouts to stay where they are."""
+    if not job.execution:
+        return False
+    stop = ledger.executions.get(job.execution).stop
+    return stop is not None and stop.hold
+
+
+def _check_quarantine(
+    ledger: Ledger, target: Environment, name: str, artifact: Artifact, job: Job
+) -> None:
+    """Refuse what was rolled back here, and whatever comes by itself too soon after.
+
+    What the environment runs may be deployed again.
+    """
+    execution = ledger.executions.get(job.execution) if job.execution else None
+    current = ledger.releases.current(name)
+    revisions = execution.revisions if execution else {}
+    if current is None or current.artifact.digest != artifact.digest:
+        found = ledger.quarantine.keeps_out(name, artifact.digest, revisions)
+        if found is not None:
+            raise refusal(found)
+    if execution is None or execution.trigger in _BY_PEOPLE or execution.is_rollback:
+        return
+    automatic = [one for one in ledger.quarantine.list(name) if one.automatic]
+    over = timedelta(minutes=target.cool_down)
+    if automatic and automatic[0].since + over > datetime.now(UTC):
+        raise Refused(
+            f"{name} cools down until {automatic[0].since + over:%H:%M} UTC: it has"
+            f" just gone back from release {automatic[0].release[:12]}",
+            hint=f"wait, or let a person start it: deliver run {execution.pipeline}",
+        )
+
+
+def _check_order(ledger: Ledger, name: str, job: Job) -> None:
+    """Refuse to replace what a newer execution has made, unless that is what is meant."""
+    if not job.execution:
+        return
+    execution = ledger.executions.get(job.execution)
+    if execution.is_rollback or (execution.carried and execution.carried.older):
+        return
+    if newer := newer_in(ledger, name, execution):
+        older = origin_of(ledger, execution)
+        raise Refused(
+            f"{name} runs {newer.title}, which is newer than {older.title}",
+            hint=f"to go back: deliver rollback {execution.pipeline} STAGE"
+            f" --to {older.number}",
+        )
 
 
 def _check_gates(
@@ -135,13 +222,13 @@ def _check_gates(
     if not job.execution:
         raise Refused(f"{name} has gates, so only a pipeline may deploy to it")
     execution = ledger.executions.get(job.execution)
-    if execution.carried and _has_run(ledger, name, artifact):
+    if execution.is_rollback and _has_run(ledger, name, artifact):
         return
     votes = ledger.votes.list(execution.id)
     if problem := gate_problem(execution, gates, name, artifact.digest, votes):
         raise Refused(problem, hint=f"deliver status {execution.title}")
     if gates.branches:
-        sources = [*sources_of(execution)]
+        sources = [*sources_of(origin_of(ledger, execution))]
         away = [s for s in sources if not is_on_branch(s, gates.branches, job)]
         if away or not sources:
             which = f"commit {away[0].commit[:10]}" if away else "what has no commit"
@@ -178,4 +265,4 @@ def _release(
         definition_digest=execution.definition.digest,
         variables={**execution.variables, **variables},
     )
-    return release, "rollback" if execution.carried else "forward"
+    return release, "rollback" if execution.is_rollback else "forward"

@@ -22,8 +22,14 @@ SOURCES = [
 # artifacts knows nothing of pipelines, and pipelines nothing of the store.
 ROOMS = ["definition", "engine", "ledger", "rollout", "blocks", "tasks", "flows"]
 ORDER = {room: set(ROOMS[: ROOMS.index(room)]) for room in ROOMS} | {"artifacts": set()}
+# Files of CodePipeline become definitions, and nothing else.
+ORDER["codepipeline"] = {"definition"}
+for room in ROOMS[1:]:
+    ORDER[room].add("codepipeline")
 for room in ROOMS[ROOMS.index("rollout") :]:
     ORDER[room].add("artifacts")
+# The one file that may, because it checks at each start whether they are as it needs.
+PRIVATE = ROOT / "deployments" / "warm_start.py"
 HEAVY = {"prefect", "boto3", "sqlalchemy"}
 
 
@@ -64,11 +70,12 @@ def test_imports_follow_the_arrows(source: Path) -> None:
     imported = set(_imports(source))
 
     private = {name for name in imported if re.match(r"prefect(\.\w+)*\._", name)}
-    assert not private, "Prefect's private modules change without notice"
+    if source != PRIVATE:
+        assert not private, "Prefect's private modules change without notice"
     if room in ORDER:
         rooms = {name.split(".")[1] for name in imported if _is_room(name)}
         assert rooms - {room} <= ORDER[room]
-    if room in {"definition", "engine"}:
+    if room in {"definition", "engine", "codepipeline"}:
         assert not HEAVY & {name.split(".")[0] for name in imported}
     if room != "ledger":
         assert "sqlalchemy" not in {name.split(".")[0] for name in imported}

@@ -2,7 +2,9 @@
 
 from pathlib import Path
 
-from deployed import Deployed
+import psutil
+from deployed import Deployed, until
+from prefect.states import AwaitingRetry
 from repository import Shop
 
 from prefect_delivery.engine.state import Status
@@ -12,6 +14,16 @@ FAILING = """
         uses: build/commands
         outputs: {site: ["dist/**"]}
         with: {commands: ["exit 3"]}
+"""
+ONCE_STUCK = """
+      package:
+        uses: build/commands
+        outputs: {site: ["dist/**"]}
+        with:
+          commands:
+            - if mkdir %(mark)s; then sleep 653; fi
+            - mkdir dist
+            - touch dist/greeting
 """
 
 
@@ -45,6 +57,26 @@ def test_a_deployed_run_whose_pipeline_fails_has_failed(
     assert (ended.state_name, ended.name) == ("Failed", "shop #1")
     assert ended.state and "exit 3" in (ended.state.message or "")
     assert shop.ledger.executions.find("shop").status is Status.FAILED
+
+
+def test_a_run_that_is_entered_again_carries_on_its_execution(
+    deployed: Deployed, shop: Shop, home: Path, tmp_path: Path
+) -> None:
+    shop.define(ONCE_STUCK % {"mark": tmp_path / "mark"})
+    flow_run = deployed.run(shop, home)
+    until((tmp_path / "mark").exists, "the build")
+    begun = shop.ledger.executions.find("shop")
+    owner = shop.ledger.executions.owner(begun.id)
+    assert owner is not None
+    psutil.Process(int(owner.holder.split(":")[3])).kill()
+    deployed.ended(flow_run)
+
+    deployed.client.set_flow_run_state(flow_run, AwaitingRetry(), force=True)
+
+    until(lambda: deployed.ended(flow_run).state_name == "Completed", "the retry")
+    (execution,) = shop.ledger.executions.list()
+    assert execution.id == begun.id
+    assert execution.status is Status.SUCCEEDED, execution.reason
 
 
 def test_a_definition_that_is_wrong_fails_and_says_where(

@@ -182,8 +182,10 @@ def test_errors_in_prometheus_after_a_deploy_bring_the_old_release_back(
       result: rollback
       rules:
         errors:
-          uses: rule/prometheus
-          with: {{server: "{prometheus.url}", query: shop_errors, operator: LT, threshold: 1}}
+          uses: rule/alarm
+          with:
+            source: prometheus
+            alarm: {{server: "{prometheus.url}", query: shop_errors, operator: GE, threshold: 1}}
 """
     good = site.run(conditions)
     pages.texts["/metrics"] = "shop_errors 7\n"
@@ -195,7 +197,7 @@ def test_errors_in_prometheus_after_a_deploy_bring_the_old_release_back(
 
     back = site.ledger.executions.find("site")
     assert (good.status, bad.status) == (Status.SUCCEEDED, Status.FAILED)
-    assert "is 7, not LT 1" in (bad.reason or "")
+    assert "is 7, GE 1" in (bad.reason or "")
     assert (back.trigger, back.status) == ("automatic-rollback", Status.SUCCEEDED)
     assert list(back.stages["Production"].actions) == ["deploy"]
     assert not (site.root / "current" / "bad").exists()

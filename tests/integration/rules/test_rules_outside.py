@@ -5,16 +5,12 @@ from typing import Any
 
 import pytest
 from pages import Pages
-from polling import until
-from prometheus_server import Prometheus
 
 from prefect_delivery.errors import ActionFailed
 from prefect_delivery.tasks.rules.http import ask_page
 from prefect_delivery.tasks.rules.patience import measured
-from prefect_delivery.tasks.rules.prometheus import ask_prometheus
 
 NOBODY = "http://127.0.0.1:9"
-FIRING = 'count(ALERTS{alertname="TooManyErrors",alertstate="firing"}) or vector(0)'
 
 
 def test_a_page_with_the_right_answer_holds(pages: Pages) -> None:
@@ -43,13 +39,9 @@ def test_a_page_with_a_wrong_answer_fails(
         ask_page.fn(pages.url + path, **options)
 
 
-@pytest.mark.parametrize("ask", [ask_page.fn, None], ids=["http", "prometheus"])
-def test_nobody_who_answers_fails(ask: Any) -> None:
+def test_nobody_who_answers_fails() -> None:
     with pytest.raises(ActionFailed, match="refused"):
-        if ask:
-            ask(NOBODY, timeout=5)
-        else:
-            ask_prometheus.fn(NOBODY, "up", "EQ", 1)
+        ask_page.fn(NOBODY, timeout=5)
 
 
 def test_what_may_be_asked_again_says_when() -> None:
@@ -62,48 +54,3 @@ def test_what_may_be_asked_again_says_when() -> None:
 
     assert found.again == now + timedelta(seconds=90)
     assert found.summary == "not yet"
-
-
-def test_prometheus_compares_every_series(pages: Pages, prometheus: Prometheus) -> None:
-    pages.texts["/metrics"] = (
-        'shop_latency{path="/"} 0.2\nshop_latency{path="/cart"} 0.9\nshop_nan NaN\n'
-    )
-    until(lambda: len(prometheus.result("shop_latency")) == 2)
-
-    def ask(query: str, operator: Any, threshold: float, **more: Any) -> str | None:
-        answer = ask_prometheus.fn(prometheus.url, query, operator, threshold, **more)
-        return answer.summary
-
-    assert ask("max(shop_latency)", "LT", 1) == "the query is 0.9"
-    assert ask("vector(3)", "GE", 3) == "the query is 3"
-    assert ask("scalar(vector(3))", "EQ", 3) == "the query is 3"
-    assert ask("shop_gone", "LT", 1, no_data="hold") == "no data"
-    for query, operator, threshold, said in [
-        ("shop_latency", "LT", 0.5, r'path="/cart".* is 0.9, not LT 0.5'),
-        ("shop_gone", "LT", 1, "no data"),
-        ("shop_nan", "NE", 1, "is nan, not NE 1"),
-        ("shop_nan", "LT", 1, "is nan, not LT 1"),
-        ("shop_latency[5m]", "LT", 1, "gives no numbers"),
-        ("sum(", "LT", 1, "parse error"),
-    ]:
-        with pytest.raises(ActionFailed, match=said):
-            ask(query, operator, threshold)
-
-
-def test_a_named_alarm_of_prometheus_can_be_asked_for(
-    pages: Pages, prometheus: Prometheus
-) -> None:
-    quiet = ask_prometheus.fn(prometheus.url, FIRING, "EQ", 0)
-    pages.texts["/metrics"] = "shop_errors 3\n"
-    until(lambda: prometheus.result(FIRING)[0]["value"][1] == "1")
-
-    assert quiet.summary == "the query is 0"
-    with pytest.raises(ActionFailed, match="the query is 1, not EQ 0"):
-        ask_prometheus.fn(prometheus.url, FIRING, "EQ", 0)
-
-
-def test_a_server_that_is_no_prometheus_is_named(pages: Pages) -> None:
-    pages.texts["/api/v1/query?query=up"] = "<html>"
-
-    with pytest.raises(ActionFailed, match="is no Prometheus server"):
-        ask_prometheus.fn(pages.url, "up", "EQ", 1)

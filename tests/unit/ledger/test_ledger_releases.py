@@ -57,6 +57,7 @@ def test_a_second_rollback_goes_further_back_and_not_forth(
     assert ledger.releases.previous("production") == a
     deploy(a, kind="rollback")
     assert ledger.releases.previous("production") is None
+    ledger.quarantine.lift("production", c.digest, by="ann", reason="mended")
     deploy(c)
 
     assert ledger.releases.previous("production") == a

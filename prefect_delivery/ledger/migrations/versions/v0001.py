@@ -43,6 +43,7 @@ def _create_tables() -> None:
         sa.Column("stop_by", sa.Text),
         sa.Column("stop_reason", sa.Text),
         sa.Column("stop_abandon", sa.Boolean),
+        sa.Column("stop_hold", sa.Boolean),
         sa.Column("attempt", sa.Integer, nullable=False),
         sa.Column("holder", sa.Text),
         sa.Column("expires", sa.DateTime(timezone=True)),
@@ -65,6 +66,8 @@ def _create_tables() -> None:
         sa.Column("reason", sa.Text),
         sa.Column("baseline", sa.JSON, nullable=False),
         sa.Column("overridden", sa.JSON, nullable=False),
+        sa.Column("concurrency_group", sa.Text),
+        sa.Column("turn", sa.Integer),
     )
     op.create_table(
         "action_runs",
@@ -174,6 +177,21 @@ def _create_tables() -> None:
         sa.Column("expires", sa.DateTime(timezone=True)),
     )
     op.create_table(
+        "quarantine",
+        sa.Column(
+            "environment", sa.Text, sa.ForeignKey("environments.name"), primary_key=True
+        ),
+        sa.Column(
+            "release", sa.Text, sa.ForeignKey("releases.digest"), primary_key=True
+        ),
+        sa.Column("artifact", sa.Text),
+        sa.Column("revisions", sa.JSON, nullable=False),
+        sa.Column("put_by", sa.Text, nullable=False),
+        sa.Column("reason", sa.Text, nullable=False),
+        sa.Column("since", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("automatic", sa.Boolean, nullable=False),
+    )
+    op.create_table(
         "rollouts",
         sa.Column("id", sa.Text, primary_key=True),
         sa.Column("position", sa.Integer, nullable=False, unique=True),
@@ -218,6 +236,7 @@ def _create_tables() -> None:
 def _create_indexes() -> None:
     op.create_index("executions_by_start", "executions", ["started"])
     op.create_index("open_executions", "executions", ["ended"])
+    op.create_index("stages_of_a_group", "stage_runs", ["concurrency_group", "status"])
     op.create_index("rollouts_by_environment", "rollouts", ["environment", "position"])
     op.create_index(
         "one_open_rollout_per_environment",

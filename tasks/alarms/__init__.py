@@ -1,0 +1,1 @@
+"""Where alarms come from: one module a source, asked by `rule/alarm`."""
