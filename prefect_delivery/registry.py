@@ -9,6 +9,7 @@ There is no list to keep: `build/commands` is the task of that name in the modul
 
 import importlib
 import importlib.util
+import keyword
 import pkgutil
 import sys
 from collections.abc import Iterator
@@ -52,7 +53,10 @@ def task_of(uses: str) -> Task[..., Any]:
     """
     category, _, provider = uses.partition("/")
     folder = _FOLDERS.get(category, category)
-    module = f"prefect_delivery.tasks.{folder}.{provider.replace('-', '_')}"
+    name = provider.replace("-", "_")
+    # `lambda` can be no name of a module that is imported by a statement.
+    name += "_" * keyword.iskeyword(name)
+    module = f"prefect_delivery.tasks.{folder}.{name}"
     if _exists(module):
         for task in _tasks_in(importlib.import_module(module)):
             if _action_name(task) == uses:
@@ -95,6 +99,7 @@ def derive() -> Catalogue:
 
 def generated() -> dict[Path, str]:
     """The files that are generated, with what they shall hold."""
+    from prefect_delivery.codepipeline.aws_page import aws_page
     from prefect_delivery.definition.reference import reference_page
     from prefect_delivery.definition.schema import as_json, editor_schema
 
@@ -104,6 +109,7 @@ def generated() -> dict[Path, str]:
         FILE: as_json(catalogue.as_data()),
         docs / "schema" / "delivery.schema.json": as_json(editor_schema(catalogue)),
         docs / "reference" / "actions.md": reference_page(catalogue),
+        docs / "aws-actions.md": aws_page(catalogue),
     }
 
 
