@@ -11,6 +11,8 @@ pytest tests/faults/test_row_37_stopped_at_each_step.py -k "seed17-"
 import random
 import threading
 from collections.abc import Callable
+from contextlib import suppress
+from typing import Literal
 
 from auditor import audit
 from host_shop import Shop, quiet
@@ -21,7 +23,7 @@ from seeds import seeded
 from stopping import Interrupted
 
 from prefect_delivery.errors import RolloutFailed
-from prefect_delivery.ledger import Ledger, Repair, Rollout
+from prefect_delivery.ledger import Ledger, Repair, Rollout, RolloutKind
 from prefect_delivery.rollout import repair, roll_out
 
 POINTS = points("first", "upgrade", "failing")
@@ -59,7 +61,8 @@ def test_a_rollout_that_is_held_keeps_its_split_until_somebody_says_where_to(
     if stopped.status == "held":
         locked = shop.ledger.environments.get(shop.environment).locked or ""
         assert "of the traffic" in locked
-        way = random.Random(seed).choice(["back", "on"])
+        ways: list[Literal["back", "on"]] = ["back", "on"]
+        way = random.Random(seed).choice(ways)
         done = repair(shop.ledger, scenario.host, shop.environment, way, ANN, quiet)
         assert done.status == ("committed" if way == "on" else "rolled-back")
     scenario.check_that_one_release_fully_serves()
@@ -114,8 +117,9 @@ def stop(
                 (held if hold else cancelled).set()
 
         Interrupted(ledger, at, act)
-        kind = "rollback" if scenario.name == "rollback" else "forward"
-        try:
+        kind: RolloutKind = "rollback" if scenario.name == "rollback" else "forward"
+        # What became of it is in the ledger.
+        with suppress(RolloutFailed):
             roll_out(
                 ledger,
                 scenario.host,
@@ -127,8 +131,6 @@ def stop(
                 cancelled=cancelled,
                 hold=held,
             )
-        except RolloutFailed:
-            pass  # what became of it is in the ledger
 
     assert Child(go).wait() == 0
     return scenario.shop.ledger.rollouts.history(scenario.shop.environment, 1)[0]

@@ -1,10 +1,10 @@
 """Limits of variables (CodePipeline's, reference A11), each by its rule."""
 
 import pytest
-from world import action, execution_of, pipeline, stage
+from world import execution_of, pipeline, stage
 
 from prefect_delivery import control
-from prefect_delivery.definition.models import Pipeline
+from prefect_delivery.definition.models import Action, Pipeline
 from prefect_delivery.engine.resolve import MOST_CONFIGURATION, call_of
 from prefect_delivery.errors import ActionFailed, Refused
 
@@ -45,7 +45,8 @@ def test_a_resolved_configuration_takes_at_most_100_kilobytes() -> None:
     fits, large = ("x" * (MOST_CONFIGURATION - frame + more) for more in (0, 1))
 
     def call(value: str) -> None:
-        run = action(**{"with": {"text": value}})
+        given = {"uses": "build/commands", "with": {"text": value}}
+        run = Action.model_validate(given)
         execution = execution_of(pipeline(Build=stage(run=run)))
         call_of(execution, "Build", "run")
 

@@ -1,5 +1,7 @@
 """Executions of one pipeline at the way into a stage."""
 
+from typing import Literal
+
 import pytest
 
 from prefect_delivery.definition.models import Action, Pipeline, Stage
@@ -157,3 +159,24 @@ def test_a_stage_that_is_retried_by_itself_stays_in_the_stage(ledger: Ledger) ->
 
     run = ledger.executions.get(attempt.execution_id).stages["Build"]
     assert (run.status, run.baseline) == (Status.IN_PROGRESS, {"a": 1})
+
+
+@pytest.mark.parametrize(
+    ("purpose", "verdict"),
+    [("promotion", Superseded(by=2)), ("rollback", Enter())],
+)
+def test_a_promotion_stands_in_line_like_any_other_execution(
+    ledger: Ledger,
+    shop: Pipeline,
+    purpose: Literal["promotion", "rollback"],
+    verdict: object,
+) -> None:
+    executions = ledger.executions
+    first = executions.start(shop, variables={}, started_by="ann")
+    carried = Carried(execution=first.id, purpose=purpose)
+    later = executions.start(shop, variables={}, started_by="ann", carried=carried)
+    mine, other = (executions.claim(e.id, holder="w", ttl=30) for e in (first, later))
+    executions.enter_stage(other, "Build")
+    executions.end_stage(other, "Build", Status.SUCCEEDED)
+
+    assert executions.enter_stage(mine, "Build") == verdict

@@ -65,10 +65,22 @@ def test_the_second_decision_learns_of_the_first(
         ledger.executions.decide(
             waiting.execution_id, "Approve", "run", by="bob", approved=False
         )
-    with pytest.raises(Refused, match="approved by ann at 2026-03-29 00:59"):
-        ledger.executions.end_action(
-            waiting, "Approve", "run", 1, Status.FAILED, error="timed out"
-        )
+
+
+def test_what_was_decided_stands_when_the_owner_finds_the_time_over(
+    ledger: Ledger, waiting: Attempt
+) -> None:
+    ledger.executions.decide(
+        waiting.execution_id, "Approve", "run", by="ann", approved=True
+    )
+
+    ledger.executions.end_action(
+        waiting, "Approve", "run", 1, Status.FAILED, error="timed out"
+    )
+
+    [run] = ledger.executions.get(waiting.execution_id).stages["Approve"].actions["run"]
+    assert (run.status, run.error) == (Status.SUCCEEDED, None)
+    assert not [e for e in ledger.audit.entries() if e.detail.get("error")]
 
 
 def test_a_decision_that_comes_after_the_time_out_is_refused(

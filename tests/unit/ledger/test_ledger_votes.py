@@ -53,7 +53,6 @@ def attempt(ledger: Ledger, execution: Execution, asked: Asked) -> Attempt:
     made = ledger.executions.claim(execution.id, holder="worker", ttl=30)
     ledger.executions.enter_stage(made, "Source")
     bring(ledger, made, 1, "first")
-    ledger.executions.end_stage(made, "Source", Status.SUCCEEDED)
     ledger.executions.enter_stage(made, "Approve")
     ask(ledger, made, 1, asked)
     return made
