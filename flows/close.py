@@ -6,9 +6,7 @@ from prefect_delivery.engine.state import Status
 from prefect_delivery.errors import Refused
 from prefect_delivery.holder import is_dead, this_holder
 from prefect_delivery.ledger import Attempt, Ledger
-
-LEASE = 60.0
-"""Seconds after which an execution whose loop gives no sign is taken over."""
+from prefect_delivery.settings import settings
 
 
 def close_dead(
@@ -16,16 +14,18 @@ def close_dead(
 ) -> None:
     """Record as stopped each execution whose process has ended; says which.
 
+    Not those that a worker of Prefect's carries out: they are carried out again.
+
     Args:
         pipeline: Only of this one.
     """
     for execution in ledger.executions.list(pipeline, open_only=True, limit=1000):
-        owner = ledger.executions.owner(execution.id)
+        owner = None if execution.deployed else ledger.executions.owner(execution.id)
         if owner is None or not (owner.expired or is_dead(owner.holder)):
             continue
         try:
             attempt = ledger.executions.claim(
-                execution.id, holder=this_holder(), ttl=LEASE, dead=is_dead
+                execution.id, holder=this_holder(), ttl=settings().lease, dead=is_dead
             )
         except Refused:
             continue

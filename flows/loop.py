@@ -34,7 +34,7 @@ from prefect_delivery.engine.steps import (
 )
 from prefect_delivery.errors import ActionFailed, DeliveryError, LeaseLost
 from prefect_delivery.flows.arguments import arguments_of
-from prefect_delivery.flows.close import LEASE, close, close_dead
+from prefect_delivery.flows.close import close, close_dead
 from prefect_delivery.flows.performers import Performer, Result
 from prefect_delivery.holder import is_dead, this_holder
 from prefect_delivery.ledger import Attempt, Ledger
@@ -61,9 +61,25 @@ class Observer(Protocol):
         """Called, from any thread, for each line that an action logs."""
         ...
 
-    def waits(self, execution: Execution) -> bool:
-        """Called when only decisions are missing. False ends the loop for now."""
+    def waits(self, execution: Execution, idle: "Idle") -> bool:
+        """Called while nothing runs and something is waited for.
+
+        False ends the loop for now.
+        """
         ...
+
+
+@dataclass(frozen=True)
+class Idle:
+    """What an execution waits for that has nothing to do.
+
+    Attributes:
+        for_people: Whether somebody has to decide something.
+        until: When it goes on by itself, if that is known.
+    """
+
+    for_people: bool
+    until: datetime | None
 
 
 @dataclass
@@ -72,6 +88,7 @@ class Loop:
 
     Attributes:
         flow_run: Id of the Prefect flow run that it is driven in, if any.
+        deployed: Whether a worker of Prefect's carries that flow run out.
         who: Says why the process is told to end, when it is.
     """
 
@@ -80,6 +97,7 @@ class Loop:
     performer: Performer
     observer: Observer
     flow_run: str | None = None
+    deployed: bool = False
     who: Callable[[], Awaitable[str]] | None = None
     _attempt: Attempt = field(init=False)
     _jobs: dict[Key, Job] = field(default_factory=dict[Key, Job])
@@ -106,7 +124,7 @@ class Loop:
             LeaseLost: Another loop has taken it over; nothing was changed since.
         """
         self._attempt = self.ledger.executions.claim(
-            self.execution_id, holder=this_holder(), ttl=LEASE, dead=is_dead
+            self.execution_id, holder=this_holder(), ttl=settings().lease, dead=is_dead
         )
         self._events = asyncio.get_running_loop()
         self._task, self._going = asyncio.current_task(), True
@@ -115,7 +133,9 @@ class Loop:
         renewer.start()
         try:
             if self.flow_run:
-                self.ledger.executions.note_flow_run(self._attempt, self.flow_run)
+                self.ledger.executions.note_flow_run(
+                    self._attempt, self.flow_run, deployed=self.deployed
+                )
             self._adopt()
             return await self._drive()
         except LeaseLost:
@@ -157,13 +177,18 @@ class Loop:
                 continue
             idle = not self._jobs and _waits(execution)
             self._note_status(execution, Status.WAITING if idle else Status.IN_PROGRESS)
-            if (
-                idle
-                and (waiting_actions(execution) or self._held)
-                and not self.observer.waits(execution)
+            waits = [step for step in steps if isinstance(step, Wait)]
+            if idle and not self.observer.waits(
+                execution, self._idle(execution, waits)
             ):
                 return self.ledger.executions.get(self.execution_id)
-            await self._pause([step for step in steps if isinstance(step, Wait)])
+            await self._pause(waits)
+
+    def _idle(self, execution: Execution, waits: list[Wait]) -> Idle:
+        return Idle(
+            for_people=bool(waiting_actions(execution)) or self._held,
+            until=min((wait.until for wait in waits if wait.until), default=None),
+        )
 
     def _do(self, execution: Execution, step: Step) -> bool:
         """Carry out a step; say whether anything has changed in the ledger."""
@@ -323,7 +348,7 @@ class Loop:
             self.ledger.executions.set_status(self._attempt, status)
 
     def _renew(self, done: threading.Event) -> None:
-        while not done.wait(RENEW):
+        while not done.wait(min(RENEW, settings().lease / 4)):
             try:
                 self.ledger.executions.renew(self._attempt)
             except LeaseLost as lost:

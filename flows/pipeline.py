@@ -4,11 +4,9 @@ import asyncio
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager
-from contextvars import ContextVar
-from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import Any, Protocol, cast
+from typing import Any, cast
 from uuid import UUID
 
 from httpx import HTTPError
@@ -21,16 +19,18 @@ from prefect.settings import PREFECT_CLIENT_MAX_RETRIES
 from prefect.states import Cancelled, Completed, Failed
 
 from prefect_delivery import control
-from prefect_delivery.actions import run_logger
 from prefect_delivery.definition import load, load_file
 from prefect_delivery.definition.models import Pipeline
 from prefect_delivery.engine.state import Execution, Status
 from prefect_delivery.errors import ActionFailed
-from prefect_delivery.flows.loop import Loop, Observer, drive
+from prefect_delivery.flows.loop import Loop, drive
+from prefect_delivery.flows.observer import FlowObserver, Watcher, also, notice
 from prefect_delivery.flows.page import Page
 from prefect_delivery.flows.performers import Engine, task_runner
 from prefect_delivery.flows.signals import not_missed, taken
+from prefect_delivery.flows.suspension import suspend, take_answers
 from prefect_delivery.ledger import Ledger
+from prefect_delivery.triggers import succeeded
 
 ASK = 5.0
 """Seconds that Prefect may take to say why a run ends."""
@@ -38,25 +38,14 @@ BRIEF = 3
 """Tries, after the first, to tell Prefect how a run ended: some 20 seconds."""
 
 
-class Watcher(Observer, Protocol):
-    """Watches an execution from outside of the flow."""
-
-    def notice(self, text: str) -> None:
-        """Called with what goes wrong beside the execution itself."""
-        ...
-
-
-_also: ContextVar[Watcher | None] = ContextVar("observer", default=None)
-
-
 @contextmanager
 def observed(observer: Watcher) -> Iterator[None]:
     """Let `observer` watch the pipelines that run inside of this block."""
-    token = _also.set(observer)
+    token = also.set(observer)
     try:
         yield
     finally:
-        _also.reset(token)
+        also.reset(token)
 
 
 @flow(
@@ -77,7 +66,7 @@ async def pipeline(
     """Run a pipeline: source, build, test, deploy.
 
     Args:
-        definition: Path of a `delivery.yaml`, or a definition as data.
+        definition: Path of a `delivery.yaml`, or a definition as data or JSON text.
         variables: Values for pipeline variables.
         revisions: Revisions to pin source actions to, by action name.
         trigger: What starts it.
@@ -92,19 +81,25 @@ async def pipeline(
         DefinitionError: The definition is written wrongly; nothing has run.
     """
     ledger = await asyncio.to_thread(Ledger.open)
+    flow_run = _flow_run()
+    key = _start_key(trigger, flow_run)
     if execution_id is not None:
-        return await _drive(ledger, ledger.executions.get(execution_id))
-    # A run that is entered again carries on what it began, as it was written then.
-    key = str(_flow_run().id)
-    execution = ledger.executions.started_with(key) or control.start(
-        ledger,
-        _read(definition),
-        variables=variables,
-        revisions=revisions,
-        trigger=trigger,
-        started_by=started_by,
-        key=key,
-    )
+        execution = ledger.executions.get(execution_id)
+    else:
+        # A run that is entered again carries on what it began, as it was written then.
+        execution = ledger.executions.started_with(key) or control.start(
+            ledger,
+            _read(definition),
+            variables=_filled_in(variables),
+            revisions=_filled_in(revisions),
+            trigger=trigger,
+            started_by=started_by,
+            key=key,
+            flow_run=str(flow_run.id) if flow_run.deployment_id else None,
+        )
+        if execution.flow_run not in {None, str(flow_run.id)}:
+            said = f"{execution.title} was started for the same, by another run"
+            return cast("dict[str, Any]", Completed(message=said))
     if execution.status.ended:
         return cast("dict[str, Any]", _state(execution))
     return await _drive(ledger, execution)
@@ -116,8 +111,32 @@ def _flow_run() -> FlowRun:
     return context.flow_run
 
 
+def _start_key(trigger: str, flow_run: FlowRun) -> str:
+    """What two runs share that are to start one execution.
+
+    Prefect makes a scheduled run again after a schedule was deployed again, and may
+    tell an automation of the same event twice.
+    """
+    match trigger.partition(" ")[0]:
+        case "schedule":
+            time = flow_run.expected_start_time
+            return f"{flow_run.deployment_id} {trigger} {time and time.isoformat()}"
+        case "event":
+            return f"{flow_run.deployment_id} {trigger}"
+        case _:
+            return str(flow_run.id)
+
+
+def _filled_in(values: dict[str, Any] | None) -> dict[str, str]:
+    """What somebody wrote into a form; what was left empty counts as not given."""
+    return {name: value for name, value in (values or {}).items() if value}
+
+
 def _read(definition: str | dict[str, Any]) -> Pipeline:
     if isinstance(definition, str):
+        # No path begins with a brace, and the text of a definition as data does.
+        if definition.startswith("{"):
+            return load(definition, file="definition")
         return load_file(Path(definition))
     # As JSON, a definition is text with lines again, which errors can name.
     return load(json.dumps(definition, indent=2), file="definition")
@@ -125,23 +144,34 @@ def _read(definition: str | dict[str, Any]) -> Pipeline:
 
 async def _drive(ledger: Ledger, execution: Execution) -> dict[str, Any]:
     flow_run = _flow_run()
+    deployed = flow_run.deployment_id is not None
     async with get_client() as client:
-        page = Page(client, execution, flow_run, _notice)
+        if deployed:
+            for why in await take_answers(client, flow_run.id, ledger, execution):
+                notice(f"an answer does not count: {why}")
+        page = Page(client, execution, flow_run, notice)
+        observer = FlowObserver(ledger, page, deployed)
         loop = Loop(
             ledger,
             execution.id,
             Engine(),
-            _Observer(page),
+            observer,
             flow_run=str(flow_run.id),
+            deployed=deployed,
             who=partial(_who_ended, client, flow_run.id),
         )
         try:
             # Where nobody watches, it is Prefect's worker that ends this process.
-            with taken(loop.interrupt) if _also.get() else not_missed(loop.end):
+            with taken(loop.interrupt) if also.get() else not_missed(loop.end):
                 ended = await drive(loop)
         finally:
+            await observer.close()
             if not await page.close():
                 _be_brief()
+    if not ended.status.ended and deployed and not also.get():
+        await suspend(ended)
+    # What this cannot do now, `watch` makes up for.
+    await asyncio.to_thread(succeeded, ledger, ended)
     # Prefect takes a returned state for the flow's own, and hands out what it holds.
     return cast("dict[str, Any]", _state(ended))
 
@@ -152,18 +182,12 @@ def _be_brief() -> None:
     It reports twice what it cannot report, each time for a minute by default. The
     setting ends with the context of the task we are in.
     """
-    if _also.get():
-        _notice("telling Prefect how it ended, for about a minute")
+    if also.get():
+        notice("telling Prefect how it ended, for about a minute")
         tries = min(BRIEF, PREFECT_CLIENT_MAX_RETRIES.value())
         now = get_settings_context()
         brief = now.settings.copy_with_update({PREFECT_CLIENT_MAX_RETRIES: tries})
         SettingsContext(profile=now.profile, settings=brief).__enter__()
-
-
-def _notice(text: str) -> None:
-    run_logger().warning("%s", text)
-    if watcher := _also.get():
-        watcher.notice(text)
 
 
 async def _who_ended(client: PrefectClient, flow_run: UUID) -> str:
@@ -176,28 +200,6 @@ async def _who_ended(client: PrefectClient, flow_run: UUID) -> str:
     if state and (state.is_cancelling() or state.is_cancelled()):
         return "its Prefect flow run was cancelled"
     return "its process was told to end"
-
-
-@dataclass
-class _Observer:
-    """Shows an execution on its Prefect page and to whoever else watches."""
-
-    page: Page
-    also: Watcher | None = field(default_factory=_also.get)
-    _logger: Any = field(default_factory=run_logger)
-
-    def changed(self, execution: Execution) -> None:
-        self.page.show(execution)
-        if self.also:
-            self.also.changed(execution)
-
-    def line(self, action: str, line: str) -> None:
-        self._logger.info("%s", f"{action} | {line}")
-        if self.also:
-            self.also.line(action, line)
-
-    def waits(self, execution: Execution) -> bool:
-        return self.also.waits(execution) if self.also else True
 
 
 def _state(execution: Execution) -> State[Any]:

@@ -12,7 +12,9 @@ from prefect_delivery.blocks.environment import find_environment
 from prefect_delivery.containers import remove_orphans
 from prefect_delivery.errors import ActionFailed, DeliveryError
 from prefect_delivery.flows.close import close_dead
+from prefect_delivery.flows.waking import wake
 from prefect_delivery.holder import is_dead
+from prefect_delivery.inbox import process
 from prefect_delivery.ledger import Ledger
 from prefect_delivery.rollout.driver import recover
 from prefect_delivery.settings import settings
@@ -22,21 +24,31 @@ Say = Callable[[str], None]
 
 @flow(name="reconcile", persist_result=False)
 def reconcile() -> list[str]:
-    """Set right what dead processes left, and say what was done."""
+    """Set right what dead processes left, and carry on what waits and can go on.
+
+    Returns:
+        What was done, a line each.
+    """
     done: list[str] = []
-    set_right(Ledger.open(), done.append)
+    ledger = Ledger.open()
+    set_right(ledger, done.append)
+    wake(ledger, done.append)
     for line in done:
         run_logger().info("%s", line)
     return done
 
 
 def set_right(ledger: Ledger, say: Say) -> None:
-    """Finish or undo rollouts, close executions, remove what has lost its owner."""
+    """Finish or undo rollouts, close executions, remove what has lost its owner.
+
+    Webhooks that were accepted and not carried out yet are carried out.
+    """
     _finish_rollouts(ledger, say)
     close_dead(ledger, say)
     _remove_workspaces(say)
     _remove_containers(say)
     _collect_artifacts(ledger, say)
+    process(ledger, say)
 
 
 def _finish_rollouts(ledger: Ledger, say: Say) -> None:

@@ -10,13 +10,14 @@ from prefect.exceptions import PrefectException
 
 from prefect_delivery.control import waiting_actions
 from prefect_delivery.engine.state import Execution, Status
-from prefect_delivery.flows.close import LEASE, close
-from prefect_delivery.flows.loop import Loop, drive
+from prefect_delivery.flows.close import close
+from prefect_delivery.flows.loop import Idle, Loop, drive
 from prefect_delivery.flows.performers import Direct
 from prefect_delivery.flows.pipeline import observed, pipeline
 from prefect_delivery.flows.signals import taken
 from prefect_delivery.holder import is_dead, this_holder
 from prefect_delivery.ledger import Ledger
+from prefect_delivery.settings import settings
 
 Ask = Callable[[Execution, str, str], bool]
 """Asks a person about the action that waits, given as stage and name, and records the
@@ -45,7 +46,9 @@ class Watch:
     def notice(self, text: str) -> None:
         self.on_notice(text)
 
-    def waits(self, execution: Execution) -> bool:
+    def waits(self, execution: Execution, idle: Idle) -> bool:
+        if not idle.for_people:
+            return True
         if not waiting_actions(execution):
             return self.stay
         if self.ask is not None and self._asked is None:
@@ -94,7 +97,7 @@ def _give_up(ledger: Ledger, execution_id: str, said: str) -> None:
     if status.ended or status is Status.WAITING:
         return
     attempt = ledger.executions.claim(
-        execution_id, holder=this_holder(), ttl=LEASE, dead=is_dead
+        execution_id, holder=this_holder(), ttl=settings().lease, dead=is_dead
     )
     close(ledger, attempt, f"Prefect made no run for it: {said}")
     ledger.executions.leave(attempt)

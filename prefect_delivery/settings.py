@@ -3,6 +3,7 @@
 import os
 from pathlib import Path
 
+from pydantic import Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 
@@ -18,8 +19,12 @@ class Settings(BaseSettings):
         home: Folder for everything below; created when missing.
         ledger_url: SQLAlchemy URL of the ledger; SQLite under `home` by default.
         artifact_store: Folder of the artifact store.
+        aws_bucket: S3 bucket for artifacts on their way to AWS services and back.
         keep_artifacts_days: Days until an artifact may be removed that neither a
             rollback nor a retry of a latest execution needs.
+        lease: Seconds after which an execution whose process gives no sign is taken
+            over.
+        suspend_after: Seconds that a deployed run waits before it is suspended.
     """
 
     model_config = SettingsConfigDict(env_prefix="PREFECT_DELIVERY_")
@@ -27,7 +32,10 @@ class Settings(BaseSettings):
     home: Path = _default_home()
     ledger_url: str | None = None
     artifact_store: Path | None = None
+    aws_bucket: str | None = None
     keep_artifacts_days: float = 30
+    lease: float = Field(default=60, ge=1, le=3600)
+    suspend_after: float = Field(default=5, ge=0)
 
     @property
     def ledger(self) -> str:
@@ -44,6 +52,11 @@ class Settings(BaseSettings):
     @property
     def logs(self) -> Path:
         return self.home / "logs"
+
+    @property
+    def server(self) -> Path:
+        """Configuration of `deliver server`."""
+        return self.home / "server.yaml"
 
 
 def settings() -> Settings:

@@ -8,7 +8,13 @@ from cyclopts import Parameter
 from prefect_delivery import control
 from prefect_delivery.cli.approvals import approval_lines
 from prefect_delivery.cli.codes import OK, WAITING
-from prefect_delivery.cli.drive import UseServer, drive, is_driven, need_server
+from prefect_delivery.cli.drive import (
+    UseServer,
+    drive,
+    is_driven,
+    need_server,
+    wake_deployed,
+)
 from prefect_delivery.cli.target import find_execution
 from prefect_delivery.cli.terminal import may_ask, one_line, write
 from prefect_delivery.engine.state import Execution
@@ -119,6 +125,8 @@ def stop(
     # Nobody is there to take notice; driving it here closes it.
     with UseServer(local=True):
         drive(ledger, stopped, local=True, wait=False, lines=False)
+    if stopped.deployed:
+        wake_deployed(ledger, stopped.pipeline)
     return OK
 
 
@@ -126,7 +134,9 @@ def reconcile() -> int:
     """Set right what dead processes left behind.
 
     Rollouts are finished or undone, executions without a process are closed, workspaces
-    without an owner are removed. Safe to repeat at any time.
+    without an owner are removed. Deployed executions that waited and can go on are
+    resumed, those that lost their process are carried out again. Safe to repeat at any
+    time; a deployed reconcile does it each minute.
 
     For example:
 
@@ -140,7 +150,10 @@ def reconcile() -> int:
         done.append(line)
         write(one_line(line))
 
-    set_right(Ledger.open(), say)
+    ledger = Ledger.open()
+    set_right(ledger, say)
+    if not wake_deployed(ledger):
+        say("deployed executions were not looked at: no Prefect server is configured")
     if not done:
         write("nothing to set right")
     return OK
@@ -184,6 +197,11 @@ def _decide(
             write(f"  still missing: {one_line(str(missing))}")
         return WAITING
     if is_driven(ledger, decided):
+        write(f"  watch: deliver status {decided.pipeline} {decided.number} --watch")
+        return OK
+    if decided.deployed and not local:
+        # Its own run carries it on, wherever its worker is.
+        wake_deployed(ledger, decided.pipeline)
         write(f"  watch: deliver status {decided.pipeline} {decided.number} --watch")
         return OK
     with UseServer(local):

@@ -18,6 +18,7 @@ from prefect_delivery.cli.terminal import (
     complain,
     may_ask,
     may_move,
+    one_line,
     show,
     write,
 )
@@ -63,6 +64,24 @@ def go_on(ledger: Ledger, pipeline: str, *, local: bool) -> None:
     """
     for execution in stranded(ledger, pipeline):
         show_execution(ledger, execution, local=local, wait=False)
+    wake_deployed(ledger, pipeline)
+
+
+def wake_deployed(ledger: Ledger, pipeline: str | None = None) -> bool:
+    """Let Prefect carry on the deployed executions that can go on.
+
+    Returns:
+        False when some may wait and no server is configured to ask.
+    """
+    if not ledger.executions.has_deployed(pipeline):
+        return True
+    from prefect_delivery.deployments.reachable import configured_server
+    from prefect_delivery.flows.waking import wake
+
+    if configured_server() is None:
+        return False
+    wake(ledger, lambda line: write(one_line(line)), pipeline=pipeline)
+    return True
 
 
 def stranded(ledger: Ledger, pipeline: str) -> list[Execution]:
@@ -70,7 +89,7 @@ def stranded(ledger: Ledger, pipeline: str) -> list[Execution]:
     return [
         execution
         for execution in reversed(ledger.executions.list(pipeline, open_only=True))
-        if execution.flow_run is None
+        if not execution.deployed
         and any(run.status is Status.WAITING for run in execution.stages.values())
         and not is_driven(ledger, execution)
     ]

@@ -6,7 +6,7 @@ from cyclopts import Parameter
 
 from prefect_delivery import control
 from prefect_delivery.cli.codes import OK
-from prefect_delivery.cli.drive import UseServer, go_on, stranded
+from prefect_delivery.cli.drive import UseServer, go_on, stranded, wake_deployed
 from prefect_delivery.cli.target import parse_target
 from prefect_delivery.cli.terminal import write
 from prefect_delivery.errors import Refused
@@ -44,7 +44,8 @@ def freeze(
 def thaw(*stage: Words, local: Flag = False) -> int:
     """Let executions into a stage again.
 
-    One that waited and has no process any more is carried on here.
+    One that waited and has no process any more is carried on here, or by Prefect where
+    it was deployed.
 
     For example:
 
@@ -61,6 +62,8 @@ def thaw(*stage: Words, local: Flag = False) -> int:
     if stranded(ledger, pipeline):
         with UseServer(local):
             go_on(ledger, pipeline, local=local)
+    else:
+        wake_deployed(ledger, pipeline)
     return OK
 
 

@@ -18,6 +18,8 @@ MANUAL: Final = "approval/manual"
 ASKED: Final = "asked"
 """Output variable in which a waiting approval keeps what it asked about."""
 ANYBODY: Final = "anybody"
+ANONYMOUS: Final = "anonymous"
+"""Whoever answers on the form of a suspended run: Prefect does not say who it was."""
 
 Person = Annotated[
     str, Field(min_length=1, json_schema_extra={"x-no-variables": "person"})
@@ -60,6 +62,11 @@ class Approvers(BaseModel):
         default=None,
         description="Nobody approves what they wrote or started. By default so where"
         " approvers, a count or groups are given.",
+    )
+    anonymous: bool = Field(
+        default=False,
+        description="Whether answers in Prefect's UI count, where nobody knows whose"
+        " they are. Of an environment's approvals the environment decides this.",
     )
 
     @model_validator(mode="after")
@@ -125,6 +132,7 @@ class Policy:
 
     groups: dict[str, Needed]
     forbid_author: bool
+    anonymous: bool = False
 
     def groups_of(self, person: str) -> tuple[str, ...]:
         """The groups that a person counts for."""
@@ -294,6 +302,10 @@ class Ballot:
 
     def objection(self, person: str, *, approved: bool) -> str | None:
         """Why a person may not vote so; None when they may."""
+        if person == ANONYMOUS and not self.policy.anonymous:
+            return "nobody knows who answered in Prefect's UI"
+        if person == ANONYMOUS and approved and self.policy.forbid_author:
+            return "nobody knows whether who answered wrote or started it"
         if not self.policy.groups_of(person):
             return f"{person} is not asked"
         if approved and self.policy.forbid_author and key_of(person) in self.authors:
@@ -338,6 +350,7 @@ def policy_of(
     return Policy(
         groups=groups or {ANYBODY: Needed(people=None, count=1)},
         forbid_author=own.forbids_author or theirs.forbids_author,
+        anonymous=theirs.anonymous if environment else own.anonymous,
     )
 
 

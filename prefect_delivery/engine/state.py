@@ -143,6 +143,7 @@ class Execution:
         only: Stages this execution is limited to (a rollback); None for all.
         carried: What a rollback or promotion brings along from another execution.
         flow_run: Id of the Prefect flow run that drives it, if any.
+        deployed: Whether a worker of Prefect's carries that flow run out, again if asked.
     """
 
     id: str
@@ -162,6 +163,7 @@ class Execution:
     only: tuple[str, ...] | None = None
     carried: Carried | None = None
     flow_run: str | None = None
+    deployed: bool = False
 
     @property
     def title(self) -> str:

@@ -4,9 +4,12 @@ from prefect_delivery.ledger.environments import Repair
 from prefect_delivery.ledger.ledger import Ledger
 from prefect_delivery.ledger.records import (
     Attempt,
+    Deployed,
     Entry,
     EnvironmentState,
     Lease,
+    Message,
+    NotedChange,
     Owner,
     Quarantined,
     Release,
@@ -14,16 +17,22 @@ from prefect_delivery.ledger.records import (
     RolloutKind,
     RolloutStatus,
     Step,
+    Told,
     Transition,
+    Unattended,
+    Waited,
     never,
 )
 
 __all__ = [
     "Attempt",
+    "Deployed",
     "Entry",
     "EnvironmentState",
     "Lease",
     "Ledger",
+    "Message",
+    "NotedChange",
     "Owner",
     "Quarantined",
     "Release",
@@ -32,6 +41,9 @@ __all__ = [
     "RolloutKind",
     "RolloutStatus",
     "Step",
+    "Told",
     "Transition",
+    "Unattended",
+    "Waited",
     "never",
 ]

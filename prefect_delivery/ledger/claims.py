@@ -1,6 +1,7 @@
 """Who may carry an execution on: one owner at a time, told apart by a growing number."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from datetime import datetime
 from typing import Any
 
 from sqlalchemy import Row, Update, select, update
@@ -8,7 +9,7 @@ from sqlalchemy import Row, Update, select, update
 from prefect_delivery.engine.state import Status
 from prefect_delivery.errors import LeaseLost, Refused
 from prefect_delivery.ledger.database import Room, Transaction, writes
-from prefect_delivery.ledger.records import Attempt, Owner, later, never
+from prefect_delivery.ledger.records import Attempt, Owner, Unattended, later, never
 from prefect_delivery.ledger.tables import executions
 
 
@@ -78,7 +79,9 @@ class Claims(Room):
         """Give the claim back; nothing happens when it was lost before."""
         row = row_of(tx, attempt.execution_id)
         if owns(row, attempt):
-            tx.execute(_change(row.id).values(holder=None, expires=None))
+            tx.execute(
+                _change(row.id).values(holder=None, expires=None, left_at=tx.now)
+            )
             tx.audit(attempt.holder, "leave", title(row), attempt=attempt.number)
 
     def owner(self, execution_id: str) -> Owner | None:
@@ -92,6 +95,52 @@ class Claims(Room):
                 return None
             expired = row.expires <= self._database.time(connection)
         return Owner(holder=row.holder, expires=row.expires, expired=expired)
+
+    def unattended(self, pipeline: str | None = None) -> list[Unattended]:
+        """Deployed executions that are open and left, or whose claim has run out."""
+        query = select(
+            executions.c.id,
+            executions.c.flow_run,
+            executions.c.holder,
+            executions.c.expires,
+            executions.c.left_at,
+            executions.c.started,
+        ).where(executions.c.ended.is_(None), executions.c.deployed)
+        if pipeline is not None:
+            query = query.where(executions.c.pipeline == pipeline)
+        with self._database.read() as connection:
+            now = self._database.time(connection)
+            return [
+                _unattended(row, now)
+                for row in connection.execute(query.order_by(executions.c.started))
+                if row.holder is None or row.expires <= now
+            ]
+
+    def has_deployed(self, pipeline: str | None = None) -> bool:
+        """Whether a worker of Prefect's has ever carried out an execution."""
+        query = select(executions.c.id).where(executions.c.deployed).limit(1)
+        if pipeline is not None:
+            query = query.where(executions.c.pipeline == pipeline)
+        with self._database.read() as connection:
+            return connection.execute(query).first() is not None
+
+    def by_flow_run(self, flow_runs: Sequence[str]) -> dict[str, str]:
+        """Ids of the executions that these flow runs drive, by flow run."""
+        query = select(executions.c.flow_run, executions.c.id).where(
+            executions.c.flow_run.in_(flow_runs)
+        )
+        with self._database.read() as connection:
+            return {row.flow_run: row.id for row in connection.execute(query)}
+
+
+def _unattended(row: Row[Any], now: datetime) -> Unattended:
+    since = row.expires if row.holder else row.left_at or row.started
+    return Unattended(
+        execution_id=row.id,
+        flow_run=row.flow_run,
+        holder=row.holder,
+        silent=(now - since).total_seconds(),
+    )
 
 
 def row_of(tx: Transaction, execution_id: str) -> Row[Any]:

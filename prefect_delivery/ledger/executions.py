@@ -5,7 +5,9 @@ decide in `interventions` and `overrides`.
 """
 
 import builtins
+from collections.abc import Collection
 from dataclasses import asdict
+from datetime import datetime
 from typing import Any
 from uuid import uuid4
 
@@ -41,6 +43,7 @@ class Executions(Claims, Gates, Progress, Interventions, Overrides):
         only: tuple[str, ...] | None = None,
         carried: Carried | None = None,
         key: str | None = None,
+        flow_run: str | None = None,
     ) -> Execution:
         """Note a new execution, with the pipeline's next number.
 
@@ -49,48 +52,20 @@ class Executions(Claims, Gates, Progress, Interventions, Overrides):
             only: Stages that the execution is limited to.
             carried: What it brings along from the execution it goes back to.
             key: Idempotency key: the same key gives the same execution.
+            flow_run: Id of the deployed Prefect flow run that is to carry it out.
         """
-        name = definition.pipeline
-        known = loading.all_executions().where(
-            executions.c.pipeline == name, executions.c.start_key == key
-        )
-        if key is not None and (found := loading.load(tx.connection, known)):
-            return found[0]
-        _keep_definition(tx, definition)
-        last = select(func.max(executions.c.number)).where(
-            executions.c.pipeline == name
-        )
-        values: dict[str, Any] = {
-            "id": uuid4().hex,
-            "pipeline": name,
-            "number": (tx.execute(last).scalar() or 0) + 1,
-            "definition_digest": definition.digest,
-            "status": Status.IN_PROGRESS,
-            "started": tx.now,
-            "variables": variables,
-            "revisions": revisions,
-            "trigger": trigger,
-            "started_by": started_by,
-            "only": None if only is None else [*only],
-            "carried": carried and asdict(carried),
-            "start_key": key,
-            "attempt": 0,
-        }
-        tx.execute(insert(executions).values(values))
-        tx.audit(
-            started_by,
-            "start execution",
-            f"{name} #{values['number']}",
-            execution=values["id"],
-            definition=definition.digest,
+        return begin(
+            tx,
+            definition,
             variables=variables,
             revisions=revisions,
             trigger=trigger,
-            only=values["only"],
-            carried=carried and carried.execution,
-            **_promotion(carried),
+            started_by=started_by,
+            only=only,
+            carried=carried,
+            key=key,
+            flow_run=flow_run,
         )
-        return loading.load(tx.connection, _with_id(values["id"]))[0]
 
     def get(self, execution_id: str) -> Execution:
         """The execution as it is now.
@@ -160,20 +135,92 @@ class Executions(Claims, Gates, Progress, Interventions, Overrides):
         tx.audit(this_holder(), "note external id", key, external_id=external_id)
 
     def list(
-        self, pipeline: str | None = None, *, limit: int = 20, open_only: bool = False
+        self,
+        pipeline: str | None = None,
+        *,
+        limit: int = 20,
+        open_only: bool = False,
+        statuses: Collection[Status] = (),
+        since: datetime | None = None,
     ) -> builtins.list[Execution]:
-        """Executions, the newest first."""
+        """Executions, the newest first.
+
+        Args:
+            statuses: Only those that stand so; none means any.
+            since: Only those that started then or later.
+        """
         query = loading.all_executions()
         if pipeline is not None:
             query = query.where(executions.c.pipeline == pipeline)
         if open_only:
             query = query.where(executions.c.ended.is_(None))
+        if statuses:
+            query = query.where(executions.c.status.in_(statuses))
+        if since is not None:
+            query = query.where(executions.c.started >= since)
         newest = (executions.c.started.desc(), executions.c.number.desc())
         with self._database.read() as connection:
             return loading.load(connection, query.order_by(*newest).limit(limit))
 
 
 _SEE = "see: deliver history"
+
+
+def begin(
+    tx: Transaction,
+    definition: Pipeline,
+    *,
+    variables: dict[str, str],
+    revisions: dict[str, str],
+    trigger: str,
+    started_by: str,
+    only: tuple[str, ...] | None = None,
+    carried: Carried | None = None,
+    key: str | None = None,
+    flow_run: str | None = None,
+) -> Execution:
+    """`Executions.start` as a part of a larger transaction."""
+    name = definition.pipeline
+    known = loading.all_executions().where(
+        executions.c.pipeline == name, executions.c.start_key == key
+    )
+    if key is not None and (found := loading.load(tx.connection, known)):
+        return found[0]
+    keep_definition(tx, definition)
+    last = select(func.max(executions.c.number)).where(executions.c.pipeline == name)
+    values: dict[str, Any] = {
+        "id": uuid4().hex,
+        "pipeline": name,
+        "number": (tx.execute(last).scalar() or 0) + 1,
+        "definition_digest": definition.digest,
+        "status": Status.IN_PROGRESS,
+        "started": tx.now,
+        "variables": variables,
+        "revisions": revisions,
+        "trigger": trigger,
+        "started_by": started_by,
+        "only": None if only is None else [*only],
+        "carried": carried and asdict(carried),
+        "start_key": key,
+        "flow_run": flow_run,
+        "deployed": flow_run is not None,
+        "attempt": 0,
+    }
+    tx.execute(insert(executions).values(values))
+    tx.audit(
+        started_by,
+        "start execution",
+        f"{name} #{values['number']}",
+        execution=values["id"],
+        definition=definition.digest,
+        variables=variables,
+        revisions=revisions,
+        trigger=trigger,
+        only=values["only"],
+        carried=carried and carried.execution,
+        **_promotion(carried),
+    )
+    return loading.load(tx.connection, _with_id(values["id"]))[0]
 
 
 def _promotion(carried: Carried | None) -> dict[str, object]:
@@ -187,7 +234,8 @@ def _with_id(execution_id: str) -> Select[Any]:
     return loading.all_executions().where(executions.c.id == execution_id)
 
 
-def _keep_definition(tx: Transaction, definition: Pipeline) -> None:
+def keep_definition(tx: Transaction, definition: Pipeline) -> None:
+    """Keep a definition under its digest, as a snapshot that others point to."""
     key = {"name": definition.pipeline, "digest": definition.digest}
     known = select(pipelines.c.name).filter_by(**key)
     if tx.execute(known).first() is None:

@@ -3,7 +3,7 @@
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, Row, insert, select, update
+from sqlalchemy import Connection, Row, insert, or_, select, update
 
 from prefect_delivery.definition.models import Pipeline
 from prefect_delivery.engine.gate import (
@@ -28,6 +28,7 @@ from prefect_delivery.ledger.tables import (
     stage_runs,
 )
 from prefect_delivery.ledger.transitions import disabled_way, why
+from prefect_delivery.ledger.waits import end_waits, note_wait
 
 
 class Gates(Room):
@@ -70,10 +71,19 @@ class Gates(Room):
                     # Superseding happens between stages: what is inside ends first.
                     values = {"status": Status.SUPERSEDED, "ended": tx.now}
                     _put(tx, execution, stage, run, **values, reason=reason)
+                    end_waits(tx, execution.id, stage)
                 else:
                     _end(tx, execution.id, reason)
                 tx.audit(attempt.holder, "supersede", subject, by=newer)
         return verdict
+
+    def would_enter(self, execution_id: str, stage: str) -> Verdict:
+        """What the gate of a stage would say now to an execution; changes nothing."""
+        query = select(executions).where(executions.c.id == execution_id)
+        with self._database.read() as connection:
+            execution = connection.execute(query).one()
+            now = self._database.time(connection)
+            return verdict_of(connection, execution, stage, now)
 
 
 def newer_in_stage(
@@ -86,7 +96,10 @@ def newer_in_stage(
         .where(
             executions.c.pipeline == execution.pipeline,
             executions.c.number > execution.number,
-            executions.c.carried.is_(None),
+            or_(
+                executions.c.carried.is_(None),
+                executions.c.carried["purpose"].as_string() != "rollback",
+            ),
             stage_runs.c.stage == stage,
             stage_runs.c.started.is_not(None),
         )
@@ -95,6 +108,12 @@ def newer_in_stage(
     )
     found: int | None = connection.execute(query).scalar()
     return found
+
+
+def goes_back(execution: Row[Any]) -> bool:
+    """Whether an execution is a rollback; a promotion stands in line like any other."""
+    carried = execution.carried
+    return carried is not None and carried["purpose"] == "rollback"
 
 
 def mode_of(tx: Transaction, execution: Row[Any]) -> str:
@@ -129,7 +148,7 @@ def verdict_of(
         execution.number,
         others,
         rivals=rivals,
-        rollback=execution.carried is not None,
+        rollback=goes_back(execution),
         disabled=why(disabled) if disabled else None,
     )
 
@@ -160,7 +179,7 @@ def _open_others(
         Other(
             number=row.number,
             place="before" if row.status == Status.WAITING else "inside",
-            rollback=row.carried is not None,
+            rollback=goes_back(row),
             undecided=row.execution_status == Status.WAITING,
             yields=_yields(connection, row, stage),
         )
@@ -217,6 +236,7 @@ def _enter(
     group = _definition(tx, execution).stages[stage].concurrency_group
     values = {"status": Status.IN_PROGRESS, "started": tx.now, "reason": None}
     _put(tx, execution, stage, run, **values, concurrency_group=group, turn=None)
+    end_waits(tx, execution.id, stage)
     if group:
         to_the_end(tx.connection, execution, stage, group)
 
@@ -230,6 +250,8 @@ def _wait(
         turn = turn_of(tx.connection, execution, stage, group)
         values |= {"concurrency_group": group, "turn": turn}
     _put(tx, execution, stage, run, **values)
+    frozen = disabled_way(tx, execution.pipeline, stage) is not None
+    note_wait(tx, execution.id, stage, "transition" if frozen else "lock", reason)
 
 
 def _put(
@@ -282,3 +304,4 @@ def _end(tx: Transaction, execution_id: str, reason: str) -> None:
     tx.execute(
         update(executions).where(executions.c.id == execution_id).values(**values)
     )
+    end_waits(tx, execution_id)

@@ -16,7 +16,7 @@ from prefect_delivery.engine.state import Status
 from prefect_delivery.errors import Refused
 from prefect_delivery.ledger.claims import row_of, title
 from prefect_delivery.ledger.database import Room, Transaction, writes
-from prefect_delivery.ledger.gates import mode_of, newer_in_stage
+from prefect_delivery.ledger.gates import goes_back, mode_of, newer_in_stage
 from prefect_delivery.ledger.loading import all_executions, load
 from prefect_delivery.ledger.progress import baseline_of, ended_by
 from prefect_delivery.ledger.tables import (
@@ -26,6 +26,7 @@ from prefect_delivery.ledger.tables import (
     stage_runs,
 )
 from prefect_delivery.ledger.votes import put, votes_of
+from prefect_delivery.ledger.waits import note_wait
 
 _CAN_RETRY = {Status.FAILED, Status.STOPPED, Status.CANCELLED}
 
@@ -129,6 +130,14 @@ class Interventions(Room):
         return missing
 
     @writes
+    def note_refused(
+        self, tx: Transaction, execution_id: str, *, by: str, wish: str, reason: str
+    ) -> None:
+        """Note in the audit log that somebody wanted something and may not."""
+        subject = title(row_of(tx, execution_id))
+        tx.audit(by, "refuse", subject, wish=wish, reason=reason)
+
+    @writes
     def reopen(
         self,
         tx: Transaction,
@@ -149,7 +158,7 @@ class Interventions(Room):
         row = row_of(tx, execution_id)
         known = _failed_stage(tx, row, stage)
         newer = newer_in_stage(tx, row, stage)
-        if newer and not row.carried and mode_of(tx, row) != "parallel":
+        if newer and not goes_back(row) and mode_of(tx, row) != "parallel":
             raise Refused(
                 f"#{newer} has entered {stage} since; {title(row)} is out of date",
                 hint=f"deliver run {row.pipeline}, or deliver rollback {row.pipeline}"
@@ -160,6 +169,9 @@ class Interventions(Room):
             update(stage_runs)
             .filter_by(execution_id=execution_id, stage=stage)
             .values(status=Status.WAITING, ended=None, reason=None, baseline=baseline)
+        )
+        note_wait(
+            tx, execution_id, stage, "ended", f"retried by {by}", since=known.ended
         )
         _set(
             tx,

@@ -10,16 +10,21 @@ from sqlalchemy import make_url
 
 from prefect_delivery.errors import LedgerError
 from prefect_delivery.ledger.audit import Audit
+from prefect_delivery.ledger.changes import Changes
 from prefect_delivery.ledger.database import Database
+from prefect_delivery.ledger.deployments import Deployments
 from prefect_delivery.ledger.environments import Environments
 from prefect_delivery.ledger.executions import Executions
+from prefect_delivery.ledger.inbox import Inbox
 from prefect_delivery.ledger.leases import Leases
 from prefect_delivery.ledger.quarantine import Quarantine
 from prefect_delivery.ledger.releases import Releases
 from prefect_delivery.ledger.rollouts import Rollouts
 from prefect_delivery.ledger.schema import bring_up_to_date
+from prefect_delivery.ledger.statuses import Statuses
 from prefect_delivery.ledger.transitions import Transitions
 from prefect_delivery.ledger.votes import Votes
+from prefect_delivery.ledger.waits import Waits
 from prefect_delivery.settings import settings
 
 
@@ -56,6 +61,11 @@ class Ledger:
         self.environments = Environments(self._database)
         self.quarantine = Quarantine(self._database)
         self.votes = Votes(self._database)
+        self.waits = Waits(self._database)
+        self.deployments = Deployments(self._database)
+        self.changes = Changes(self._database)
+        self.inbox = Inbox(self._database)
+        self.statuses = Statuses(self._database)
         self.audit = Audit(self._database)
         bring_up_to_date(self._database)
 

@@ -95,6 +95,7 @@ def _execution(row: AnyRow, stages: dict[str, StageRun]) -> Execution:
         only=None if row.only is None else tuple(row.only),
         carried=_carried(row.carried),
         flow_run=row.flow_run,
+        deployed=row.deployed,
     )
 
 

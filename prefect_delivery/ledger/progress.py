@@ -20,6 +20,7 @@ from prefect_delivery.ledger.tables import (
     executions,
     stage_runs,
 )
+from prefect_delivery.ledger.waits import end_waits
 
 MOST_VARIABLES: Final = 122_880
 """Bytes of output variables that an action may leave (CodePipeline's quota)."""
@@ -91,11 +92,14 @@ class Progress(Room):
     ) -> None:
         """Record what an attempt at an action left; `WAITING` keeps it open.
 
+        What people have decided of it meanwhile stands, and so does the end of an
+        execution that was superseded: then nothing changes.
+
         Args:
             due: When one that waits is to be asked again.
 
         Raises:
-            Refused: It has ended otherwise; names who decided, where somebody did.
+            Refused: It has ended otherwise.
             ActionFailed: The output variables are larger than `MOST_VARIABLES`.
         """
         execution = owned(tx, attempt)
@@ -106,7 +110,8 @@ class Progress(Room):
         if known is None:
             raise Refused(f"attempt {number} at {subject} was not begun")
         if Status(known.status).ended:
-            if known.status == status:
+            said = known.status == status or _decision(tx, known) is not None
+            if said or execution.status == Status.SUPERSEDED:
                 return
             raise Refused(f"{subject} has ended: {ended_by(tx, known)}")
         values: dict[str, Any] = {
@@ -169,6 +174,7 @@ class Progress(Room):
         else:
             values = {"status": status, "ended": ended, "reason": reason}
             tx.execute(update(stage_runs).where(where).values(values))
+        end_waits(tx, attempt.execution_id, stage)
         subject = f"{title(execution)} / {stage}"
         tx.audit(attempt.holder, "end stage", subject, status=status, reason=reason)
 
@@ -183,6 +189,7 @@ class Progress(Room):
         """Record how the execution ended; the claim stays until it is left."""
         execution = owned(tx, attempt)
         _set(tx, attempt, status=status, ended=tx.now, reason=reason)
+        end_waits(tx, attempt.execution_id)
         tx.audit(attempt.holder, "end", title(execution), status=status, reason=reason)
 
     @writes
@@ -210,10 +217,21 @@ class Progress(Room):
         tx.audit(attempt.holder, "note revision", subject, revision=revision)
 
     @writes
-    def note_flow_run(self, tx: Transaction, attempt: Attempt, flow_run: str) -> None:
-        """Note the Prefect flow run that carries the execution on."""
+    def note_flow_run(
+        self,
+        tx: Transaction,
+        attempt: Attempt,
+        flow_run: str,
+        *,
+        deployed: bool = False,
+    ) -> None:
+        """Note the Prefect flow run that carries the execution on.
+
+        Args:
+            deployed: Whether a worker carries it out, again if asked.
+        """
         execution = owned(tx, attempt)
-        _set(tx, attempt, flow_run=flow_run)
+        _set(tx, attempt, flow_run=flow_run, deployed=deployed)
         tx.audit(attempt.holder, "note flow run", title(execution), flow_run=flow_run)
 
 
@@ -236,14 +254,18 @@ def baseline_of(
 
 def ended_by(tx: Transaction, run: Row[Any]) -> str:
     """How an action run ended, and by whose decision, if it was one."""
-    keys = ("execution_id", "stage", "action", "attempt")
-    found = tx.execute(
-        select(decisions).filter_by(**{key: getattr(run, key) for key in keys})
-    ).first()
+    found = _decision(tx, run)
     if found is None:
         return f"{run.status} at {run.ended:%Y-%m-%d %H:%M:%S} UTC"
     done = "approved" if found.approved else "rejected"
     return f"{done} by {found.decided_by} at {found.decided:%Y-%m-%d %H:%M:%S} UTC"
+
+
+def _decision(tx: Transaction, run: Row[Any]) -> Row[Any] | None:
+    """What people have decided of an action run."""
+    keys = ("execution_id", "stage", "action", "attempt")
+    values = {key: getattr(run, key) for key in keys}
+    return tx.execute(select(decisions).filter_by(**values)).first()
 
 
 def _check_size(subject: str, variables: dict[str, str]) -> None:

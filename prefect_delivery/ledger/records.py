@@ -4,9 +4,13 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any, Literal
 
+from prefect_delivery.definition.models import Pipeline
 from prefect_delivery.engine.state import ArtifactRef
 
 RolloutKind = Literal["forward", "rollback"]
+WaitKind = Literal["lock", "transition", "ended"]
+"""Somebody else is in the stage or before it; it is frozen; it had ended until somebody
+retried it."""
 RolloutStatus = Literal["open", "committed", "rolled-back", "rollback-failed", "held"]
 
 
@@ -38,6 +42,21 @@ class Owner:
     holder: str
     expires: datetime
     expired: bool
+
+
+@dataclass(frozen=True, kw_only=True)
+class Unattended:
+    """A deployed execution that no process drives, as far as the ledger knows.
+
+    Attributes:
+        holder: Who drove it and gives no sign any more; None when it was left.
+        silent: Seconds since it was left, or since its claim ran out.
+    """
+
+    execution_id: str
+    flow_run: str
+    holder: str | None
+    silent: float
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -130,6 +149,17 @@ class Transition:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Waited:
+    """Why a stage waited to be entered, and how long; `until` is None while it does."""
+
+    stage: str
+    kind: WaitKind
+    reason: str
+    since: datetime
+    until: datetime | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
 class Quarantined:
     """A release that may not come back into an environment.
 
@@ -159,6 +189,76 @@ class EnvironmentState:
     configuration: dict[str, Any] = field(default_factory=dict[str, Any])
     current: str | None = None
     locked: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Deployed:
+    """A pipeline that starts by itself.
+
+    Attributes:
+        deployment: Id of its Prefect deployment.
+        origin: Repository, or folder, that its file came from.
+        file: Path of the file in there.
+        settings: What Prefect was told.
+    """
+
+    definition: Pipeline
+    deployment: str
+    origin: str
+    file: str
+    settings: dict[str, Any]
+    by: str
+    since: datetime
+
+
+@dataclass(frozen=True, kw_only=True)
+class NotedChange:
+    """A change that came, and what became of it for one pipeline.
+
+    Attributes:
+        execution_id: What it started; None when it was ignored.
+        reason: Why it was ignored.
+    """
+
+    pipeline: str
+    change: str
+    revision: str
+    execution_id: str | None
+    reason: str | None
+    noted: datetime
+
+
+@dataclass(frozen=True, kw_only=True)
+class Message:
+    """A webhook's delivery that was accepted.
+
+    Attributes:
+        changes: What it tells of, as JSON.
+        tries: How often it could not be carried out.
+    """
+
+    position: int
+    connection: str
+    delivery: str
+    changes: str
+    tries: int
+    received: datetime
+
+
+@dataclass(frozen=True, kw_only=True)
+class Told:
+    """A commit status that a forge has, as far as the ledger knows.
+
+    Attributes:
+        said: What it was told last; empty for nothing yet.
+        tries: How often it could not be told what is newer, and `error` why.
+        due: Whether it is time to tell it what is newer.
+    """
+
+    said: str
+    tries: int
+    error: str | None
+    due: bool
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -86,6 +86,7 @@ executions = Table(
     Column("only", JSON(none_as_null=True)),
     Column("carried", JSON(none_as_null=True)),
     Column("flow_run", Words),
+    Column("deployed", Boolean, nullable=False, default=False),
     Column("start_key", Words),
     Column("stop_by", Words),
     Column("stop_reason", Words),
@@ -94,6 +95,7 @@ executions = Table(
     Column("attempt", Integer, nullable=False),
     Column("holder", Words),
     Column("expires", Moment),
+    Column("left_at", Moment),
     ForeignKeyConstraint(
         ["pipeline", "definition_digest"], ["pipelines.name", "pipelines.digest"]
     ),
@@ -101,6 +103,7 @@ executions = Table(
     UniqueConstraint("pipeline", "start_key", name="one_execution_per_key"),
     Index("executions_by_start", "started"),
     Index("open_executions", "ended"),
+    Index("executions_by_flow_run", "flow_run"),
 )
 
 stage_runs = Table(
@@ -224,6 +227,18 @@ environments = Table(
     Column("registered", Moment, nullable=False),
 )
 
+waits = Table(
+    "waits",
+    metadata,
+    Column("execution_id", Words, ForeignKey(executions.c.id), primary_key=True),
+    Column("stage", Words, primary_key=True),
+    Column("seq", Integer, primary_key=True, autoincrement=False),
+    Column("kind", Words, nullable=False),
+    Column("reason", Words, nullable=False),
+    Column("since", Moment, nullable=False),
+    Column("until", Moment),
+)
+
 quarantine = Table(
     "quarantine",
     metadata,
@@ -291,6 +306,73 @@ steps = Table(
     Column("intended", Moment, nullable=False),
     Column("outcome", Words),
     Column("ended", Moment),
+)
+
+deployed = Table(
+    "deployed",
+    metadata,
+    Column("pipeline", Words, primary_key=True),
+    Column("definition_digest", Words, nullable=False),
+    Column("deployment", Words, nullable=False),
+    Column("origin", Words, nullable=False),
+    Column("file", Words, nullable=False),
+    Column("settings", JSON, nullable=False),
+    Column("deployed_by", Words, nullable=False),
+    Column("since", Moment, nullable=False),
+    ForeignKeyConstraint(
+        ["pipeline", "definition_digest"], ["pipelines.name", "pipelines.digest"]
+    ),
+)
+
+changes = Table(
+    "changes",
+    metadata,
+    Column("pipeline", Words, primary_key=True),
+    Column("change", Words, primary_key=True),
+    Column("position", Integer, nullable=False, unique=True),
+    Column("line", Words, nullable=False),
+    Column("revision", Words, nullable=False),
+    Column("execution_id", Words, ForeignKey(executions.c.id)),
+    Column("reason", Words),
+    Column("noted", Moment, nullable=False),
+    Index("changes_of_a_line", "pipeline", "line", "position"),
+)
+
+watched = Table(
+    "watched",
+    metadata,
+    Column("source", Words, primary_key=True),
+    Column("ref", Words, primary_key=True),
+    Column("revision", Words, nullable=False),
+    Column("seen", Moment, nullable=False),
+)
+
+inbox = Table(
+    "inbox",
+    metadata,
+    Column("position", Integer, primary_key=True, autoincrement=False),
+    Column("connection", Words, nullable=False),
+    Column("delivery", Words, nullable=False),
+    Column("digest", Words, nullable=False),
+    Column("changes", Words, nullable=False),
+    Column("received", Moment, nullable=False),
+    Column("tries", Integer, nullable=False),
+    Column("due", Moment),
+    Column("outcome", Words),
+    UniqueConstraint("connection", "delivery", name="one_message_per_delivery"),
+    UniqueConstraint("connection", "digest", name="one_message_per_body"),
+    Index("messages_by_due", "due"),
+)
+
+statuses = Table(
+    "statuses",
+    metadata,
+    Column("execution_id", Words, ForeignKey(executions.c.id), primary_key=True),
+    Column("context", Words, primary_key=True),
+    Column("said", Words, nullable=False),
+    Column("tries", Integer, nullable=False),
+    Column("due", Moment),
+    Column("error", Words),
 )
 
 audit = Table(

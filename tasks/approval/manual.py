@@ -42,6 +42,7 @@ def ask(
     count: PositiveInt = 1,
     groups: dict[str, Group] = {},
     forbid_author: bool | None = None,
+    anonymous: bool = False,
     job: Job = Job(),
 ) -> Outputs:
     """Wait until enough people approve, or one rejects.
@@ -65,6 +66,8 @@ def ask(
         forbid_author: Nobody approves what they wrote or started: as author, committer
             or co-author of the commits, or as who started the execution. By default so
             where approvers, a count or groups are given.
+        anonymous: Answers on the form of a suspended run in Prefect's UI count, though
+            nobody knows whose they are. For an environment, it decides that itself.
 
     Returns:
         At once, as waiting; the votes end the action later.
@@ -81,6 +84,7 @@ def ask(
             count=count,
             groups=groups,
             forbid_author=forbid_author,
+            anonymous=anonymous,
         )
     except ValidationError as error:
         raise ActionFailed(error.errors()[0]["msg"]) from error

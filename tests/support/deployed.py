@@ -300,28 +300,36 @@ def running(shop: Shop, mark: Path) -> Running:
 
 
 @contextmanager
-def deploy(machine: Machine, pool: str) -> Iterator[Deployed]:
-    """Deploy the pipeline flow into a pool, from a folder that holds nothing else."""
+def deploy(machine: Machine, pool: str, kind: str = "process") -> Iterator[Deployed]:
+    """Deploy the pipeline flow into a pool, from a folder that holds nothing else.
+
+    Args:
+        kind: Type of the pool and its worker.
+    """
     folder = machine.folder / "empty"
     folder.mkdir()
     (folder / "prefect.yaml").write_text(PREFECT_YAML % {"pool": pool})
     for command in (
-        ["work-pool", "create", pool, "--type", "process"],
+        ["work-pool", "create", pool, "--type", kind],
         ["--no-prompt", "deploy", "--all"],
     ):
         done = machine.call("prefect", *command, folder=folder)
         assert done.returncode == 0, done.stdout + done.stderr
-    worker = machine.start(
-        *["prefect", "worker", "start", "--type", "process", "--pool", pool],
-        folder=folder,
-        log="worker",
-    )
     try:
         assert machine.url is not None
         with SyncPrefectClient(machine.url) as client:
-            yield Deployed(machine, pool, worker, client)
+            made = Deployed(machine, pool, start_worker(machine, pool, kind), client)
+            yield made
     finally:
         machine.switch_off()
+
+
+def start_worker(machine: Machine, pool: str, kind: str) -> "subprocess.Popen[bytes]":
+    return machine.start(
+        *["prefect", "worker", "start", "--type", kind, "--pool", pool],
+        folder=machine.folder / "empty",
+        log="worker",
+    )
 
 
 def clean(environment: "os._Environ[str]") -> dict[str, str]:

@@ -12,13 +12,14 @@ from deployed import (
     deploy,
     running,
     seen_by_prefect,
+    start_worker,
     stubborn,
     until,
 )
 from repository import Shop
 
 from prefect_delivery.engine.state import Status
-from prefect_delivery.flows.reconcile import set_right
+from prefect_delivery.settings import settings
 
 ROLLOUT = """
   Site:
@@ -96,26 +97,39 @@ def test_a_run_whose_process_is_told_to_end_leaves_nothing(
     assert ended.reason == "its process was told to end"
 
 
-def test_what_a_killed_worker_leaves_is_set_right(
+def test_what_a_killed_worker_leaves_is_carried_out_by_the_next(
     server: Server, shop: Shop, home: Path, mark: Path, tmp_path: Path
 ) -> None:
     (tmp_path / "machine").mkdir()
-    machine = Machine(tmp_path / "machine", server.url)
+    more = {"PREFECT_DELIVERY_HOME": str(home), "PREFECT_DELIVERY_LEASE": "1"}
+    machine = Machine(tmp_path / "machine", server.url, more)
     with deploy(machine, "killed") as deployed:
-        deployed.run(shop, home)
+        flow_run = deployed.run(shop, home)
         build = running(shop, mark)
 
         deployed.worker.kill()
         deployed.worker.wait()
         build.process.kill()
-        until(lambda: not alive([build.process]), "the end of the flow's process")
-        said: list[str] = []
-        set_right(shop.ledger, said.append)
+        until(lambda: not alive(build.children), "the end of all children")
 
-    build.nothing_is_left()
-    ended = shop.ledger.executions.find("shop")
-    assert ended.status is Status.STOPPED
-    assert any("deliver retry shop 1" in line for line in said)
+        def is_asked_again() -> bool:
+            machine.call("deliver", "reconcile")
+            state = deployed.client.read_flow_run(flow_run).state
+            return state is not None and state.name == "AwaitingRetry"
+
+        # Prefect takes the run for running, and its worker is no more.
+        until(is_asked_again, "the takeover")
+        assert list(settings().workspaces.iterdir()) == []
+        mark.unlink()
+        start_worker(machine, "killed", "process")
+        again = running(shop, mark)
+        machine.call("deliver", "stop", "shop", "--abandon")
+        deployed.ended(flow_run)
+
+    again.nothing_is_left()
+    assert again.execution.id == build.execution.id
+    assert again.process.pid != build.process.pid
+    assert shop.ledger.executions.find("shop").status is Status.STOPPED
 
 
 DRIVER = """

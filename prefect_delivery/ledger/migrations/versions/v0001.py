@@ -39,6 +39,7 @@ def _create_tables() -> None:
         sa.Column("only", sa.JSON(none_as_null=True)),
         sa.Column("carried", sa.JSON(none_as_null=True)),
         sa.Column("flow_run", sa.Text),
+        sa.Column("deployed", sa.Boolean, nullable=False),
         sa.Column("start_key", sa.Text),
         sa.Column("stop_by", sa.Text),
         sa.Column("stop_reason", sa.Text),
@@ -47,6 +48,7 @@ def _create_tables() -> None:
         sa.Column("attempt", sa.Integer, nullable=False),
         sa.Column("holder", sa.Text),
         sa.Column("expires", sa.DateTime(timezone=True)),
+        sa.Column("left_at", sa.DateTime(timezone=True)),
         sa.ForeignKeyConstraint(
             ["pipeline", "definition_digest"], ["pipelines.name", "pipelines.digest"]
         ),
@@ -177,6 +179,18 @@ def _create_tables() -> None:
         sa.Column("expires", sa.DateTime(timezone=True)),
     )
     op.create_table(
+        "waits",
+        sa.Column(
+            "execution_id", sa.Text, sa.ForeignKey("executions.id"), primary_key=True
+        ),
+        sa.Column("stage", sa.Text, primary_key=True),
+        sa.Column("seq", sa.Integer, primary_key=True, autoincrement=False),
+        sa.Column("kind", sa.Text, nullable=False),
+        sa.Column("reason", sa.Text, nullable=False),
+        sa.Column("since", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("until", sa.DateTime(timezone=True)),
+    )
+    op.create_table(
         "quarantine",
         sa.Column(
             "environment", sa.Text, sa.ForeignKey("environments.name"), primary_key=True
@@ -221,6 +235,63 @@ def _create_tables() -> None:
         sa.Column("ended", sa.DateTime(timezone=True)),
     )
     op.create_table(
+        "deployed",
+        sa.Column("pipeline", sa.Text, primary_key=True),
+        sa.Column("definition_digest", sa.Text, nullable=False),
+        sa.Column("deployment", sa.Text, nullable=False),
+        sa.Column("origin", sa.Text, nullable=False),
+        sa.Column("file", sa.Text, nullable=False),
+        sa.Column("settings", sa.JSON, nullable=False),
+        sa.Column("deployed_by", sa.Text, nullable=False),
+        sa.Column("since", sa.DateTime(timezone=True), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["pipeline", "definition_digest"], ["pipelines.name", "pipelines.digest"]
+        ),
+    )
+    op.create_table(
+        "changes",
+        sa.Column("pipeline", sa.Text, primary_key=True),
+        sa.Column("change", sa.Text, primary_key=True),
+        sa.Column("position", sa.Integer, nullable=False, unique=True),
+        sa.Column("line", sa.Text, nullable=False),
+        sa.Column("revision", sa.Text, nullable=False),
+        sa.Column("execution_id", sa.Text, sa.ForeignKey("executions.id")),
+        sa.Column("reason", sa.Text),
+        sa.Column("noted", sa.DateTime(timezone=True), nullable=False),
+    )
+    op.create_table(
+        "watched",
+        sa.Column("source", sa.Text, primary_key=True),
+        sa.Column("ref", sa.Text, primary_key=True),
+        sa.Column("revision", sa.Text, nullable=False),
+        sa.Column("seen", sa.DateTime(timezone=True), nullable=False),
+    )
+    op.create_table(
+        "inbox",
+        sa.Column("position", sa.Integer, primary_key=True, autoincrement=False),
+        sa.Column("connection", sa.Text, nullable=False),
+        sa.Column("delivery", sa.Text, nullable=False),
+        sa.Column("digest", sa.Text, nullable=False),
+        sa.Column("changes", sa.Text, nullable=False),
+        sa.Column("received", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("tries", sa.Integer, nullable=False),
+        sa.Column("due", sa.DateTime(timezone=True)),
+        sa.Column("outcome", sa.Text),
+        sa.UniqueConstraint("connection", "delivery", name="one_message_per_delivery"),
+        sa.UniqueConstraint("connection", "digest", name="one_message_per_body"),
+    )
+    op.create_table(
+        "statuses",
+        sa.Column(
+            "execution_id", sa.Text, sa.ForeignKey("executions.id"), primary_key=True
+        ),
+        sa.Column("context", sa.Text, primary_key=True),
+        sa.Column("said", sa.Text, nullable=False),
+        sa.Column("tries", sa.Integer, nullable=False),
+        sa.Column("due", sa.DateTime(timezone=True)),
+        sa.Column("error", sa.Text),
+    )
+    op.create_table(
         "audit",
         sa.Column("seq", sa.Integer, primary_key=True, autoincrement=False),
         sa.Column("at", sa.DateTime(timezone=True), nullable=False),
@@ -236,6 +307,9 @@ def _create_tables() -> None:
 def _create_indexes() -> None:
     op.create_index("executions_by_start", "executions", ["started"])
     op.create_index("open_executions", "executions", ["ended"])
+    op.create_index("changes_of_a_line", "changes", ["pipeline", "line", "position"])
+    op.create_index("messages_by_due", "inbox", ["due"])
+    op.create_index("executions_by_flow_run", "executions", ["flow_run"])
     op.create_index("stages_of_a_group", "stage_runs", ["concurrency_group", "status"])
     op.create_index("rollouts_by_environment", "rollouts", ["environment", "position"])
     op.create_index(
