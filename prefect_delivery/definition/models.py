@@ -161,6 +161,15 @@ class PullRequestFilter(Filter):
     events: list[Literal["opened", "updated", "closed"]] = Field(
         default=["opened", "updated"]
     )
+    forks: bool = Field(
+        default=False,
+        description="Whether those from forks count; in containers only, without secrets.",
+    )
+    own_definition: bool = Field(
+        default=False,
+        description="Whether one from the same repository runs the definition that it"
+        " brings, instead of the one that is deployed.",
+    )
 
 
 class Schedule(Model):

@@ -1,10 +1,10 @@
 """Rules on what starts a pipeline: times, patterns, other pipelines."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from prefect_delivery.definition.findings import Finding, Path, meant, named
-from prefect_delivery.definition.models import Filter, Pipeline
-from prefect_delivery.definition.patterns import glob_problem
+from prefect_delivery.definition.globs import glob_error
+from prefect_delivery.definition.models import Filter, Pipeline, Triggers
 
 
 def check_triggers(pipeline: Pipeline) -> Iterator[Finding]:
@@ -22,6 +22,30 @@ def check_triggers(pipeline: Pipeline) -> Iterator[Finding]:
     for event in ("push", "pull_request"):
         if filters := getattr(pipeline.on, event):
             yield from _check_filter(filters, ("on", event))
+
+
+def ring_of(pipelines: Mapping[str, Pipeline]) -> list[str]:
+    """Pipelines whose success starts each other for ever; empty where none do."""
+
+    def ring_from(name: str, way: list[str]) -> list[str]:
+        if name in way:
+            return way[way.index(name) :]
+        before = pipelines[name].on.pipeline if name in pipelines else []
+        rings = (ring_from(each, [*way, name]) for each in before)
+        return next(filter(None, rings), [])
+
+    return next(filter(None, (ring_from(name, []) for name in pipelines)), [])
+
+
+def unstartable(pipeline: Pipeline) -> str | None:
+    """Why triggers cannot start a pipeline; None when they can, or there are none."""
+    needed = [name for name, each in pipeline.variables.items() if each.default is None]
+    if not needed or pipeline.on == Triggers():
+        return None
+    return (
+        f"only a person can start {pipeline.pipeline}:"
+        f" variable {named(needed[0])} has no default"
+    )
 
 
 def cron_problem(expression: str) -> str | None:
@@ -56,5 +80,34 @@ def time_zone_problem(name: str) -> str | None:
 def _check_filter(filters: Filter, path: Path) -> Iterator[Finding]:
     for name in Filter.model_fields:
         for index, pattern in enumerate(getattr(filters, name)):
-            if problem := glob_problem(pattern):
+            if problem := trigger_pattern_problem(pattern):
                 yield Finding(path=(*path, name, index), message=problem)
+
+
+def trigger_pattern_problem(pattern: str) -> str | None:
+    """What is wrong with a pattern of a filter; None when it is fine."""
+    if "#{" in pattern:
+        return f"pattern {named(pattern)} must not hold a variable"
+    problem = glob_error(pattern)
+    return problem and f"pattern {named(pattern)} {problem}"
+
+
+def check_filters(pipeline: Pipeline) -> Iterator[Finding]:
+    """What is allowed in triggers, and starts nothing."""
+    pulls = pipeline.on.pull_request
+    if pulls and not pulls.events:
+        message = "no event of pull requests is named: none starts an execution"
+        yield Finding(path=("on", "pull_request", "events"), message=message)
+    for event in ("push", "pull_request"):
+        filters: Filter | None = getattr(pipeline.on, event)
+        for name in ("branches", "tags", "paths") if filters else ():
+            path = ("on", event, f"{name}_ignore")
+            excluded = set(getattr(filters, f"{name}_ignore"))
+            included = set(getattr(filters, name))
+            if "**" in excluded or (included and included <= excluded):
+                message = f"all {name} are excluded: excludes win over includes"
+                yield Finding(path=path, message=message)
+            if event == "pull_request" and name == "tags" and (included or excluded):
+                message = "pull requests have no tags: this is never looked at"
+                place = "tags" if included else "tags_ignore"
+                yield Finding(path=("on", event, place), message=message)

@@ -169,6 +169,26 @@ class Repository:
         heads, start = self._ask("refs/heads/*")[0], "refs/heads/"
         return {name.removeprefix(start): commit for name, commit in heads.items()}
 
+    def refs(self) -> dict[str, str]:
+        """The commit of each branch and tag that the remote has, by its full name."""
+        found = self._ask("refs/heads/*", "refs/tags/*")[0]
+        # `^{}` is the commit that an annotated tag points to.
+        return {
+            name: found.get(name + "^{}", commit)
+            for name, commit in found.items()
+            if not name.endswith("^{}")
+        }
+
+    def commit_of(self, ref: str) -> str | None:
+        """The commit that a full ref has, whatever its kind; None when there is none.
+
+        Raises:
+            ActionFailed: The repository cannot be read.
+        """
+        found, _ = self._ask(ref, ref + "^{}")
+        shown = visible(ref)  # as the lines that `run` returns show it
+        return found.get(shown + "^{}") or found.get(shown)
+
     def checkout(self, commit: str, *, lfs: bool = False) -> None:
         """Write the files of `commit` into `tree`.
 

@@ -1,0 +1,33 @@
+"""When two addresses mean the same git repository."""
+
+import re
+from pathlib import Path
+from urllib.parse import unquote, urlsplit
+
+_SCP = re.compile(r"(?:[^@/:]+@)?(\[[^\]]+\]|[^/:@\[\]]+):(?!//)(.+)", re.DOTALL)
+
+
+def identity_of(url: str) -> str:
+    """What all addresses of a repository share: `github.com/ann/shop`.
+
+    Protocol, user, a port of ssh, `.git` and the case of the host do not count. A folder
+    is its path.
+    """
+    url = url.strip()
+    if "://" in url:
+        parts = urlsplit(url)
+        if parts.scheme.lower() != "file":
+            host = (parts.hostname or "").lower()
+            usual = {"http": 80, "https": 443, "ssh": parts.port, "git": 9418}
+            port = parts.port
+            if port and port != usual.get(parts.scheme.lower()):
+                host = f"{host}:{port}"
+            return f"{host}/{_path(parts.path)}"
+        url = unquote(parts.path)
+    elif scp := _SCP.fullmatch(url):
+        return f"{scp[1].lower()}/{_path(scp[2])}"
+    return str(Path(url).expanduser().resolve())
+
+
+def _path(path: str) -> str:
+    return path.strip("/").removesuffix(".git")
