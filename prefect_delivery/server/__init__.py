@@ -1,0 +1,1 @@
+"""The web side: what other servers tell us."""
