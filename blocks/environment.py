@@ -164,6 +164,12 @@ class Environment(Block):
             for url in check.targets(itself, public, whole=percent > 0):
                 check.run(url)
 
+    def heed(self, release: Release, stopped: threading.Event) -> None:
+        """End what takes long early once somebody stops the release's rollout.
+
+        Only for kinds whose single verbs take minutes; between verbs it is heeded anyway.
+        """
+
     def run_hooks(
         self,
         when: HookTime,
@@ -256,7 +262,8 @@ def _class_of(kind: str, environment: str) -> type[Environment]:
         found: type[Environment] = point.load()
         return found
     if kind in Catalogue.load().environments:
-        module = importlib.import_module(f"prefect_delivery.blocks.{kind}")
+        name = kind.replace("-", "_")
+        module = importlib.import_module(f"prefect_delivery.blocks.{name}")
         for value in vars(module).values():
             if _is_environment(value) and value._block_type_slug == _slug_of(kind):
                 return value

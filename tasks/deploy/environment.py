@@ -17,17 +17,18 @@ from prefect_delivery.actions import (
 from prefect_delivery.blocks import Environment
 from prefect_delivery.blocks.environment import find_environment, ledger_name
 from prefect_delivery.engine.approvals import gate_problem
-from prefect_delivery.engine.state import ArtifactRef
+from prefect_delivery.engine.state import ArtifactRef, Execution
 from prefect_delivery.errors import Refused, RolloutFailed
 from prefect_delivery.ledger import Ledger, Release, RolloutKind
 from prefect_delivery.ledger.quarantine import refusal
-from prefect_delivery.precedence import newer_in, origin_of
+from prefect_delivery.precedence import origin_of
+from prefect_delivery.reruns import is_rerun
 from prefect_delivery.rollout import roll_out, title
 from prefect_delivery.tasks.source.history import is_on_branch, sources_of
 
 _NOTE = "prefect_delivery.rollout"
 _BY_PEOPLE = {"manual", "promotion", "rollback"}
-"""Triggers of executions that a person has asked for."""
+"""Triggers of executions that a person has asked for, besides re-runs."""
 
 
 @action(
@@ -67,12 +68,13 @@ def deploy(
     """
     with Ledger.open() as ledger:
         target, name = _target(ledger, environment, job)
-        _check_order(ledger, name, job)
         _check_quarantine(ledger, target, name, artifact, job)
         _check_gates(ledger, target, name, artifact, job)
         release, kind = _release(ledger, artifact, variables, job)
         undo, hold = threading.Event(), threading.Event()
         job.on_stop(lambda: (hold if _is_to_hold(ledger, job) else undo).set())
+        if kind == "forward":
+            target.heed(release, undo)
         try:
             rollout = roll_out(
                 ledger,
@@ -181,7 +183,7 @@ def _check_quarantine(
         found = ledger.quarantine.keeps_out(name, artifact.digest, revisions)
         if found is not None:
             raise refusal(found)
-    if execution is None or execution.trigger in _BY_PEOPLE or execution.is_rollback:
+    if execution is None or execution.is_rollback or _is_by_people(execution):
         return
     automatic = [one for one in ledger.quarantine.list(name) if one.automatic]
     over = timedelta(minutes=target.cool_down)
@@ -193,20 +195,8 @@ def _check_quarantine(
         )
 
 
-def _check_order(ledger: Ledger, name: str, job: Job) -> None:
-    """Refuse to replace what a newer execution has made, unless that is what is meant."""
-    if not job.execution:
-        return
-    execution = ledger.executions.get(job.execution)
-    if execution.is_rollback or (execution.carried and execution.carried.older):
-        return
-    if newer := newer_in(ledger, name, execution):
-        older = origin_of(ledger, execution)
-        raise Refused(
-            f"{name} runs {newer.title}, which is newer than {older.title}",
-            hint=f"to go back: deliver rollback {execution.pipeline} STAGE"
-            f" --to {older.number}",
-        )
+def _is_by_people(execution: Execution) -> bool:
+    return execution.trigger in _BY_PEOPLE or is_rerun(execution)
 
 
 def _check_gates(
