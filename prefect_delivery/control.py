@@ -44,6 +44,7 @@ def start(
     trigger: str = "manual",
     started_by: str | None = None,
     key: str | None = None,
+    flow_run: str | None = None,
 ) -> Execution:
     """Record a new execution of `definition`, with all it will run on.
 
@@ -51,17 +52,19 @@ def start(
         variables: Values for pipeline variables.
         revisions: What source actions are pinned to, by action name.
         key: Two starts with the same key are one execution.
+        flow_run: Id of the deployed Prefect flow run that is to carry it out.
 
     Raises:
         Refused: A variable is unknown, empty or missing, or a revision names no source.
     """
     return ledger.executions.start(
         definition,
-        variables=_resolved(definition, variables or {}),
-        revisions=_checked(definition, revisions or {}),
+        variables=resolved(definition, variables or {}),
+        revisions=checked(definition, revisions or {}),
         trigger=trigger,
         started_by=started_by or person(),
         key=key,
+        flow_run=flow_run,
     )
 
 
@@ -72,11 +75,12 @@ def check(
     revisions: dict[str, str] | None = None,
 ) -> None:
     """Refuse what `start` would refuse, and record nothing."""
-    _resolved(definition, variables or {})
-    _checked(definition, revisions or {})
+    resolved(definition, variables or {})
+    checked(definition, revisions or {})
 
 
-def _resolved(definition: Pipeline, given: dict[str, str]) -> dict[str, str]:
+def resolved(definition: Pipeline, given: dict[str, str]) -> dict[str, str]:
+    """The variables of a start, with defaults; refuses as `start` does."""
     unknown = sorted(set(given) - set(definition.variables))
     if unknown:
         known = ", ".join(definition.variables) or "none"
@@ -100,7 +104,8 @@ def _resolved(definition: Pipeline, given: dict[str, str]) -> dict[str, str]:
     return {name: value for name, value in values.items() if value}
 
 
-def _checked(definition: Pipeline, revisions: dict[str, str]) -> dict[str, str]:
+def checked(definition: Pipeline, revisions: dict[str, str]) -> dict[str, str]:
+    """The revisions of a start; refuses as `start` does."""
     refuse_missing(definition)
     sources = {
         name

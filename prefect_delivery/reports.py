@@ -12,7 +12,7 @@ from xml.etree.ElementTree import Element, ParseError
 
 from defusedxml.common import DefusedXmlException
 from defusedxml.ElementTree import fromstring
-from junitparser import Error, Failure, JUnitXmlError, TestCase
+from junitparser import Attr, Error, Failure, JUnitXmlError, TestCase
 from wcmatch import glob
 
 from prefect_delivery.actions import Report
@@ -56,7 +56,7 @@ def read_tests(path: Path) -> Report:
         raise ActionFailed(f"report '{path.name}' is no JUnit report")
     try:
         # Dialects differ in where they put cases: in suites, nested ones, or the root.
-        read: Callable[[Element], TestCase] = TestCase.fromelem
+        read: Callable[[Element], _Case] = _Case.fromelem
         cases = [read(element) for element in root.iter("testcase")]
         return _tests(path.name, cases)
     except (JUnitXmlError, ValueError, RecursionError) as error:
@@ -99,7 +99,14 @@ def _inside(pattern: str) -> str:
     return pattern
 
 
-def _tests(name: str, cases: Sequence[TestCase]) -> Report:
+class _Case(TestCase):
+    """A case that may say where it is, as pytest's and others do."""
+
+    file = Attr()
+    line = Attr()
+
+
+def _tests(name: str, cases: Sequence[_Case]) -> Report:
     failed = [case for case in cases if _failures(case)]
     skipped = [case for case in cases if case.is_skipped and not _failures(case)]
     return Report(
@@ -117,9 +124,10 @@ def _failures(case: TestCase) -> list[Failure | Error]:
     return [one for one in case.result if isinstance(one, Failure | Error)]
 
 
-def _shown(case: TestCase) -> dict[str, str]:
+def _shown(case: _Case) -> dict[str, str]:
     first = _failures(case)[0]
-    return {
+    place = {"file": case.file, "line": case.line} if case.file and case.line else {}
+    return place | {
         "name": case.name or "(without a name)",
         "place": case.classname or "",
         "message": (first.message or first.text or "").strip()[:SHOWN_MESSAGE],

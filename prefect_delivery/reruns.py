@@ -1,8 +1,17 @@
 """Exact re-runs: an execution again, on what it ran on then."""
 
+from typing import Final
+
 from prefect_delivery.engine.state import Execution
 from prefect_delivery.errors import Refused
 from prefect_delivery.ledger import Ledger
+
+TRIGGER: Final = "re-run of #"
+
+
+def is_rerun(execution: Execution) -> bool:
+    """Whether somebody has asked for it to be run again."""
+    return execution.trigger.startswith(TRIGGER)
 
 
 def rerun(ledger: Ledger, execution: Execution, *, by: str) -> Execution:
@@ -24,7 +33,7 @@ def rerun(ledger: Ledger, execution: Execution, *, by: str) -> Execution:
         execution.definition,
         variables=execution.variables,
         revisions=execution.revisions,
-        trigger=f"re-run of #{execution.number}",
+        trigger=f"{TRIGGER}{execution.number}",
         started_by=by,
         only=execution.only,
         carried=execution.carried,

@@ -97,6 +97,15 @@ class ArtifactStore:
         with self._guarded(f"read the artifact {digest}"):
             return _size(self._tree(digest))
 
+    def entries(self, digest: str) -> list[Entry]:
+        """What an artifact holds, each folder before what is in it.
+
+        Raises:
+            ArtifactError: It is missing or damaged.
+        """
+        with self._guarded(f"read the artifact {digest}"):
+            return self._tree(digest)
+
     def collect(self, keep: set[str], *, grace: float = 3600) -> int:
         """Remove all artifacts but `keep`, and what only they needed.
 

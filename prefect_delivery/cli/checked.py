@@ -9,6 +9,8 @@ from typing import Any
 
 from prefect_delivery.definition import Pipeline, load_file
 from prefect_delivery.definition.loader import text_of
+from prefect_delivery.definition.reader import read
+from prefect_delivery.definition.triggers import check_filters
 from prefect_delivery.errors import DefinitionError, Problem
 
 
@@ -54,7 +56,11 @@ def check_file(path: Path) -> Checked:
             case Kind.NATIVE:
                 definition = load_file(path)
                 return Checked(
-                    kind=kind.value, pipelines={definition.pipeline: definition}
+                    kind=kind.value,
+                    pipelines={definition.pipeline: definition},
+                    warnings=read(text, str(path))
+                    .error(check_filters(definition))
+                    .problems,
                 )
             case Kind.DECLARATION | Kind.TEMPLATE:
                 return _pipelines(path, kind.value)

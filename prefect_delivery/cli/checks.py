@@ -15,7 +15,12 @@ from typing import Any
 from packaging.requirements import Requirement
 from packaging.version import InvalidVersion, Version
 
-from prefect_delivery.errors import ArtifactError, LedgerError
+from prefect_delivery.errors import (
+    ActionFailed,
+    ArtifactError,
+    LedgerError,
+    Refused,
+)
 from prefect_delivery.settings import settings
 
 PYTHON = Version("3.11")
@@ -48,7 +53,8 @@ def all_checks() -> list[Check]:
     checks: list[Callable[[], Check]] = [_python, _git, _haproxy, _docker]
     looked = [check() for check in checks]
     looked += [_package(name) for name in PINNED]
-    return [*looked, _ledger(), _store(), _server()]
+    looked += [_ledger(), _store(), _server()]
+    return looked + ([_webhooks()] if settings().server.exists() else [])
 
 
 def _python() -> Check:
@@ -194,6 +200,28 @@ def _server() -> Check:
             remedy="prefect server start, or: prefect config unset PREFECT_API_URL",
         )
     return Check(name="prefect server", ok=True, found=_without_password(url))
+
+
+def _webhooks() -> Check:
+    from prefect_delivery.server.connections import (
+        fetch_secret,
+        read_configuration,
+    )
+
+    try:
+        connections = read_configuration(settings().server).connections
+        for connection in connections.values():
+            for reference in connection.secrets:
+                fetch_secret(reference)
+    except (ActionFailed, Refused) as error:
+        return Check(
+            name="webhooks",
+            ok=False,
+            required=False,
+            found=error.message,
+            remedy=error.hint or "deliver server turns webhooks away without it",
+        )
+    return Check(name="webhooks", ok=True, required=False, found=", ".join(connections))
 
 
 def _said(*argv: str) -> str | None:

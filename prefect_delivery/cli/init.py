@@ -7,11 +7,12 @@ from pathlib import Path
 from prefect_delivery.cli.codes import OK
 from prefect_delivery.cli.definitions import DEFAULT
 from prefect_delivery.cli.schemas import find_schema
-from prefect_delivery.cli.templates import Kind, render
+from prefect_delivery.cli.templates import Kind, prefect_yaml, render
 from prefect_delivery.cli.terminal import one_line, write
 from prefect_delivery.errors import Refused
 
 SCHEMA = Path(".delivery/schema.json")
+PREFECT = Path("prefect.yaml")
 
 _MARKS: dict[Kind, tuple[str, ...]] = {
     "python": ("pyproject.toml", "setup.py", "setup.cfg", "requirements.txt"),
@@ -59,6 +60,8 @@ def init(
     _write_new(target, text)
     if not (folder / SCHEMA).exists():
         _write_new(folder / SCHEMA, json.dumps(find_schema(None).schema, indent=1))
+    if not (folder / PREFECT).exists():
+        _write_new(folder / PREFECT, prefect_yaml(_name(folder.resolve().name)))
     write(f"wrote {target} ({kind}, {len(text.splitlines())} lines)")
     if not (folder / ".git").exists():
         write("  this is no git repository yet: git init && git add . && git commit")

@@ -12,6 +12,7 @@ from prefect_delivery.cli.codes import OK
 from prefect_delivery.cli.data import execution_data
 from prefect_delivery.cli.drive import follow
 from prefect_delivery.cli.exits import code_of
+from prefect_delivery.cli.moments import moment
 from prefect_delivery.cli.target import find_execution, parse_target
 from prefect_delivery.cli.terminal import Format, one_line, show, write, write_json
 from prefect_delivery.cli.views import (
@@ -22,7 +23,7 @@ from prefect_delivery.cli.views import (
     tree,
 )
 from prefect_delivery.control import approval_view, waiting_actions
-from prefect_delivery.engine.state import Execution
+from prefect_delivery.engine.state import Execution, Status
 from prefect_delivery.ledger import Ledger
 
 Output = Annotated[Format, Parameter(name=["--output", "-o"])]
@@ -67,7 +68,13 @@ def status(
 
 
 def history(
-    pipeline: str | None = None, /, *, limit: Limit = 20, output: Output = "text"
+    pipeline: str | None = None,
+    /,
+    *,
+    status: Annotated[list[Status], Parameter(negative="")] = [],
+    since: str | None = None,
+    limit: Limit = 20,
+    output: Output = "text",
 ) -> int:
     """List earlier executions.
 
@@ -77,9 +84,12 @@ def history(
 
         deliver history
         deliver history shop -n 5
+        deliver history shop --status failed --since 7d
 
     Args:
         pipeline: Only of this pipeline.
+        status: Only those that stand so; may be given several times.
+        since: Only those that started since: 30m, 12h, 7d, 2w, or a date or time.
         limit: How many.
         output: `json` for programs.
     """
@@ -87,7 +97,12 @@ def history(
     name = None
     if pipeline:
         name = parse_target([pipeline], ledger.executions.pipelines()).pipeline
-    return _list(ledger.executions.list(name, limit=limit), output)
+    start = moment(since, datetime.now(UTC)) if since else None
+    found = ledger.executions.list(name, limit=limit, statuses=status, since=start)
+    if not found and (status or since) and output == "text":
+        write("no execution fits")
+        return OK
+    return _list(found, output)
 
 
 def releases(environment: str, /, *, limit: Limit = 20, output: Output = "text") -> int:

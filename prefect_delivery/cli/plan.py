@@ -37,12 +37,13 @@ def plan(
         deliver plan
         deliver plan -v greeting=hello
         deliver plan --against main        # what differs from that commit's definition
-        deliver plan --against live        # what differs from the last execution
+        deliver plan --against live        # what differs from what is deployed
 
     Args:
         file: The definition; a file of CodePipeline as well.
         variable: Value of a pipeline variable, as name=value.
-        against: A git revision, another definition file, or `live`.
+        against: A git revision, another definition file, or `live`: what is deployed, or
+            the last execution where nothing is.
         output: `json` for programs.
 
     Returns:
@@ -87,7 +88,10 @@ def _other(definition: Pipeline, file: Path, against: str) -> Pipeline:
     if against == "live":
         from prefect_delivery.ledger import Ledger
 
-        return Ledger.open().executions.find(definition.pipeline).definition
+        ledger = Ledger.open()
+        if deployed := ledger.deployments.find(definition.pipeline):
+            return deployed.definition
+        return ledger.executions.find(definition.pipeline).definition
     if Path(against).is_file():
         return read_pipeline(Path(against))
     return load(

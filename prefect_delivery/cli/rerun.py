@@ -19,10 +19,11 @@ def rerun(
     wait_approval: bool = True,
     logs: Flag = False,
 ) -> int:
-    """Run an execution again on the same revisions, definition and variables.
+    """Run an execution again, exactly as it was.
 
-    It gets a number of its own. A revision that its source has no more fails it; a newer
-    one never takes its place. It deploys as well, so environments go to that revision.
+    It has the same revisions, definition and variables, and a number of its own. A
+    revision that its source has no more fails it; a newer one never takes its place. It
+    deploys as well, so environments go to that revision.
 
     For example:
 

@@ -134,3 +134,23 @@ def render(kind: Kind, *, name: str, url: str, branch: str, schema: str) -> str:
         test=template.test,
         build=template.build,
     )
+
+
+_PREFECT = """\
+# For those who deploy with Prefect's own command, `prefect deploy --all`: a worker on
+# this machine reads delivery.yaml here, each time. `deliver deploy` does more: a form,
+# schedules, triggers, and a definition that goes along to workers elsewhere.
+name: {name}
+pull: null
+deployments:
+- name: {name}
+  entrypoint: prefect_delivery.flows.pipeline.pipeline
+  parameters: {{definition: delivery.yaml}}
+  tags: [delivery]
+  work_pool: {{name: delivery}}
+"""
+
+
+def prefect_yaml(name: str) -> str:
+    """What Prefect's own command deploys a project's definition by."""
+    return _PREFECT.format(name=name)

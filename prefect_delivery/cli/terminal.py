@@ -4,6 +4,7 @@ import json
 import os
 import re
 import sys
+from datetime import datetime
 from typing import TYPE_CHECKING, Any, Literal
 
 from prefect_delivery.errors import Refused
@@ -82,7 +83,11 @@ def show(*renderables: "RenderableType") -> None:
 
 def write_json(data: Any) -> None:
     """Write data to stdout as JSON; times as ISO 8601."""
-    print(json.dumps(data, indent=2, default=str))
+    print(json.dumps(data, indent=2, default=_plain))
+
+
+def _plain(value: object) -> str:
+    return value.isoformat() if isinstance(value, datetime) else str(value)
 
 
 def write(text: str) -> None:

@@ -8,7 +8,7 @@ process that lost its lease can change nothing more.
 import threading
 from collections.abc import Callable
 
-from prefect_delivery.errors import Refused, RolloutFailed
+from prefect_delivery.errors import RolloutFailed
 from prefect_delivery.holder import is_dead
 from prefect_delivery.ledger import (
     Lease,
@@ -18,6 +18,7 @@ from prefect_delivery.ledger import (
     Rollout,
     RolloutKind,
 )
+from prefect_delivery.precedence import refuse_older
 from prefect_delivery.rollout.journal import Journal
 from prefect_delivery.rollout.lease import TTL, leased
 from prefect_delivery.rollout.recovery import decide_recovery
@@ -68,8 +69,8 @@ def roll_out(
     with leased(ledger, environment, ttl) as lease:
         _end_unfinished(ledger, lease, target, environment, log)
         previous = ledger.releases.current(environment)
-        if kind == "forward" and repair is None:
-            _refuse_older(ledger, environment, execution_id)
+        if execution_id and kind == "forward" and repair is None:
+            refuse_older(ledger, environment, ledger.executions.get(execution_id))
         rollout = ledger.rollouts.open(
             lease,
             environment=environment,
@@ -165,21 +166,3 @@ def _end(run: Run) -> str:
             raise
         return failure.message
     return f"finished the {rollout.kind} to {title(run.release)}"
-
-
-def _refuse_older(ledger: Ledger, environment: str, execution_id: str) -> None:
-    """An older execution never replaces a newer one, except as a rollback."""
-    committed = [
-        rollout
-        for rollout in ledger.rollouts.history(environment)
-        if rollout.status == "committed"
-    ]
-    if not execution_id or not committed or not committed[0].execution_id:
-        return
-    ours = ledger.executions.get(execution_id)
-    theirs = ledger.executions.get(committed[0].execution_id)
-    if ours.pipeline == theirs.pipeline and ours.number < theirs.number:
-        raise Refused(
-            f"{environment} runs {theirs.title}, which is newer than {ours.title}",
-            hint=f"to go back on purpose: deliver rollback {ours.pipeline} STAGE",
-        )
