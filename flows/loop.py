@@ -304,6 +304,8 @@ class Loop:
             outputs = getattr(result, "outputs", None) or Outputs()
             status, error = Status.FAILED, _words(result)
             job.log(f"failed: {error}")
+            if isinstance(result, DeliveryError) and result.hint:
+                job.log(f"next: {result.hint}")
         else:
             outputs, error = result, None
             waits = result.waiting or result.again
