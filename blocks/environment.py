@@ -21,7 +21,7 @@ from prefect_delivery.definition.catalogue import (
     Catalogue,
     installed,
 )
-from prefect_delivery.engine.approvals import Gates, Group
+from prefect_delivery.engine.policies import Gates, Group
 from prefect_delivery.errors import Refused
 from prefect_delivery.ledger import Release
 from prefect_delivery.rollout import HookTime, Strategy

@@ -103,9 +103,10 @@ class FlowObserver:
 
     async def _wake(self, pipeline: str | None) -> None:
         try:
-            await asyncio.to_thread(
-                wake, self.ledger, self._logger.info, pipeline=pipeline
-            )
+            # Mostly nobody waits, and Prefect need not be asked.
+            if await asyncio.to_thread(self.ledger.executions.unattended, pipeline):
+                say = self._logger.info
+                await asyncio.to_thread(wake, self.ledger, say, pipeline=pipeline)
         except (HTTPError, PrefectException) as error:
             # Reconciling will do it.
             self._logger.warning("nobody was woken: %s", error)

@@ -15,7 +15,7 @@ from prefect.input import RunInput
 from pydantic import Field
 
 from prefect_delivery import control
-from prefect_delivery.engine.approvals import ANONYMOUS
+from prefect_delivery.engine.policies import ANONYMOUS
 from prefect_delivery.engine.state import Execution
 from prefect_delivery.errors import Refused
 from prefect_delivery.ledger import Ledger

@@ -35,6 +35,7 @@ if TYPE_CHECKING:
 Flag = Annotated[bool, Parameter(negative="")]
 Words = Annotated[list[str], Parameter(negative="", show_default=False)]
 Verdict = Literal["new", "changed", "unchanged", "gone"]
+MINUTE = 60.0
 MARKS = {"new": "+", "changed": "~", "unchanged": "=", "gone": "-"}
 
 
@@ -130,7 +131,7 @@ def deploy(
                 _tell(each, dry_run)
         if not dry_run:
             _carry_out(ledger, server, planned, pool)
-            _keep_watching(ledger, server, pool, poll, options["job_variables"])
+            _keep_rounds(ledger, server, pool, poll, options["job_variables"])
     if output == "json":
         write_json([_data(each) for each in planned])
     changed = any(each.verdict != "unchanged" for each in planned)
@@ -178,13 +179,9 @@ def _gone(ledger: Ledger, kept: set[str], scopes: "list[Origin]") -> Iterator[Pl
 def _carry_out(
     ledger: Ledger, server: "Live", planned: list[Planned], pool: str
 ) -> None:
-    from prefect_delivery.deployments.housekeeping import keep_house
-
     by = control.person()
     if any(each.definition for each in planned) and (told := server.need_pool(pool)):
         complain(f"warning: {told}", f"deliver worker {pool}")
-    if any(each.definition for each in planned):
-        keep_house(server.client, pool)
     for each in planned:
         if each.verdict == "gone":
             # First in the ledger: what is not deployed there, no change starts.
@@ -202,23 +199,30 @@ def _carry_out(
             )
 
 
-def _keep_watching(
+def _keep_rounds(
     ledger: Ledger,
     server: "Live",
     pool: str,
     every: float,
     job_variables: dict[str, Any],
 ) -> None:
-    """Let Prefect look at the sources, where some pipeline waits for a change."""
-    from prefect_delivery.deployments.keeping import keep_watching
+    """Let Prefect reconcile, and look at the sources where a pipeline waits for them."""
+    from prefect_delivery.deployments.keeping import RECONCILE, WATCH, keep
 
-    waits = any(
+    deployed = ledger.deployments.list()
+    rounds = {RECONCILE: MINUTE} if deployed else {}
+    if any(
         each.definition.on.push is not None or each.definition.on.pipeline
-        for each in ledger.deployments.list()
-    )
-    if waits:
-        keep_watching(
-            server.client, pool=pool, every=every, job_variables=job_variables
+        for each in deployed
+    ):
+        rounds[WATCH] = every
+    for each, seconds in rounds.items():
+        keep(
+            server.client,
+            each,
+            pool=pool,
+            every=seconds,
+            job_variables=job_variables,
         )
 
 

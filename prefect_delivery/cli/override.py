@@ -6,7 +6,7 @@ from cyclopts import Parameter
 
 from prefect_delivery import control
 from prefect_delivery.cli.codes import OK
-from prefect_delivery.cli.drive import is_driven
+from prefect_delivery.cli.drive import is_driven, wake_deployed
 from prefect_delivery.cli.target import find_execution
 from prefect_delivery.cli.terminal import one_line, write
 from prefect_delivery.engine.conditions import When
@@ -57,4 +57,6 @@ def override(
         write(f"  watch: deliver status {target} --watch")
     elif found.status.ended:
         write(f"  again: deliver retry {target}")
+    elif found.deployed:
+        wake_deployed(ledger, found.pipeline)
     return OK

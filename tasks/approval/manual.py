@@ -4,14 +4,8 @@ from pydantic import PositiveInt, ValidationError
 
 from prefect_delivery.actions import ActionFailed, Job, Outputs, action
 from prefect_delivery.blocks.environment import find_environment, ledger_name
-from prefect_delivery.engine.approvals import (
-    ASKED,
-    Approvers,
-    Asked,
-    Group,
-    Person,
-    policy_of,
-)
+from prefect_delivery.engine.approvals import ASKED, Asked
+from prefect_delivery.engine.policies import Approvers, Group, Person, policy_of
 from prefect_delivery.engine.state import Execution
 from prefect_delivery.ledger import Ledger, Release
 from prefect_delivery.precedence import origin_of

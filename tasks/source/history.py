@@ -6,8 +6,9 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from prefect_delivery.actions import ActionFailed, Job
-from prefect_delivery.engine.approvals import Commit, matches
+from prefect_delivery.engine.approvals import Commit
 from prefect_delivery.engine.people import writers
+from prefect_delivery.engine.policies import matches
 from prefect_delivery.engine.resolve import call_of
 from prefect_delivery.engine.state import Execution, Status
 from prefect_delivery.tasks.source.access import Access

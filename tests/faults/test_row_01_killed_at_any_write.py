@@ -9,17 +9,19 @@ have all.
 pytest tests/faults/test_row_01_killed_at_any_write.py -k "seed17-"
 """
 
-import random
-import signal
 from collections.abc import Callable
 from typing import get_args
 
 import pytest
-from auditor import audit
 from deadly import Deadly
 from host_shop import Shop
-from kill_points import WRITES, any_traffic, die, kill_anywhere, point_of, points
-from processes import Child
+from kill_points import (
+    WRITES,
+    check_killed_anywhere,
+    check_killed_at_a_write,
+    point_of,
+    points,
+)
 from scenarios import Name, Traffic, make_scenario
 from seeds import seeded
 
@@ -30,30 +32,14 @@ POINTS = points("first", "upgrade")
 def test_a_rollout_killed_at_a_write_ends_on_one_release(
     shop: Shop, choose: Callable[[Traffic], None], seed: str
 ) -> None:
-    traffic, name, at = point_of(seed, POINTS)
-    choose(traffic)
-    scenario = make_scenario(name, shop)
-    assert Child(lambda: die(scenario, at, "after")).wait() == -signal.SIGKILL
-
-    scenario.recover_in_a_new_process()
-
-    scenario.check_that_one_release_fully_serves()
-    audit(shop.ledger, {shop.environment: scenario.host})
+    check_killed_at_a_write(shop, choose, point_of(seed, POINTS))
 
 
 @seeded()
 def test_a_rollout_killed_anywhere_ends_on_one_release(
     shop: Shop, choose: Callable[[Traffic], None], seed: str
 ) -> None:
-    chance = random.Random(seed)
-    choose(any_traffic(chance))
-    scenario = make_scenario(chance.choice(["first", "upgrade"]), shop)
-
-    kill_anywhere(scenario, chance)
-    scenario.recover_in_a_new_process()
-
-    scenario.check_that_one_release_fully_serves()
-    audit(shop.ledger, {shop.environment: scenario.host})
+    check_killed_anywhere(shop, choose, seed, ["first", "upgrade"])
 
 
 @pytest.mark.parametrize("name", get_args(Name))

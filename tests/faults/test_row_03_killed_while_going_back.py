@@ -15,7 +15,14 @@ from collections.abc import Callable
 from auditor import audit
 from deadly import Deadly
 from host_shop import Shop
-from kill_points import any_traffic, die, kill_anywhere, point_of, points
+from kill_points import (
+    any_traffic,
+    check_killed_anywhere,
+    check_killed_at_a_write,
+    die,
+    point_of,
+    points,
+)
 from processes import Child
 from scenarios import Traffic, make_scenario
 from seeds import number_of, seeded
@@ -29,30 +36,14 @@ POINTS = points("rollback", "failing")
 def test_going_back_is_resumed_at_every_write(
     shop: Shop, choose: Callable[[Traffic], None], seed: str
 ) -> None:
-    traffic, name, at = point_of(seed, POINTS)
-    choose(traffic)
-    scenario = make_scenario(name, shop)
-    assert Child(lambda: die(scenario, at, "after")).wait() == -signal.SIGKILL
-
-    scenario.recover_in_a_new_process()
-
-    scenario.check_that_one_release_fully_serves()
-    audit(shop.ledger, {shop.environment: scenario.host})
+    check_killed_at_a_write(shop, choose, point_of(seed, POINTS))
 
 
 @seeded()
 def test_going_back_is_resumed_wherever_it_is_killed(
     shop: Shop, choose: Callable[[Traffic], None], seed: str
 ) -> None:
-    chance = random.Random(seed)
-    choose(any_traffic(chance))
-    scenario = make_scenario(chance.choice(["rollback", "failing"]), shop)
-
-    kill_anywhere(scenario, chance)
-    scenario.recover_in_a_new_process()
-
-    scenario.check_that_one_release_fully_serves()
-    audit(shop.ledger, {shop.environment: scenario.host})
+    check_killed_anywhere(shop, choose, seed, ["rollback", "failing"])
 
 
 @seeded()

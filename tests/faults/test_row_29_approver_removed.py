@@ -12,7 +12,8 @@ from projects import ENVIRONMENT, Project
 from seeds import seeded
 
 from prefect_delivery import control
-from prefect_delivery.engine.approvals import Gates, gate_problem
+from prefect_delivery.engine.approvals import gate_problem
+from prefect_delivery.engine.policies import Gates
 from prefect_delivery.engine.state import Status
 
 PEOPLE = ["bob", "cid", "dan", "eve"]

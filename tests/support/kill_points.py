@@ -1,12 +1,16 @@
 """Every point at which a rollout's process can be killed, and the killing."""
 
 import random
+import signal
 import threading
+from collections.abc import Callable
 from typing import get_args
 
+from auditor import audit
 from deadly import Deadly, Moment
+from host_shop import Shop
 from processes import Child
-from scenarios import Name, Scenario, Traffic
+from scenarios import Name, Scenario, Traffic, make_scenario
 from seeds import number_of
 
 from prefect_delivery.ledger import Ledger
@@ -47,6 +51,34 @@ def points(*names: Name, moment: Moment = "after") -> list[Point]:
 def point_of(seed: str, among: list[Point]) -> Point:
     """The seed's point; as many seeds as there are points have them all."""
     return among[number_of(seed) % len(among)]
+
+
+def check_killed_at_a_write(
+    shop: Shop, choose: Callable[[Traffic], None], point: Point
+) -> None:
+    """Kill a rollout right after a write; it ends on one release."""
+    traffic, name, at = point
+    choose(traffic)
+    scenario = make_scenario(name, shop)
+    assert Child(lambda: die(scenario, at, "after")).wait() == -signal.SIGKILL
+    _check_recovery(scenario)
+
+
+def check_killed_anywhere(
+    shop: Shop, choose: Callable[[Traffic], None], seed: str, names: list[Name]
+) -> None:
+    """Kill a rollout at random moments; it ends on one release."""
+    chance = random.Random(seed)
+    choose(any_traffic(chance))
+    scenario = make_scenario(chance.choice(names), shop)
+    kill_anywhere(scenario, chance)
+    _check_recovery(scenario)
+
+
+def _check_recovery(scenario: Scenario) -> None:
+    scenario.recover_in_a_new_process()
+    scenario.check_that_one_release_fully_serves()
+    audit(scenario.shop.ledger, {scenario.shop.environment: scenario.host})
 
 
 def die(scenario: Scenario, at: int, moment: Moment) -> None:

@@ -24,8 +24,6 @@ ROOMS = ["definition", "engine", "ledger", "rollout", "blocks", "tasks", "flows"
 ORDER = {room: set(ROOMS[: ROOMS.index(room)]) for room in ROOMS} | {"artifacts": set()}
 # Files of CodePipeline become definitions, and nothing else.
 ORDER["codepipeline"] = {"definition"}
-for room in ROOMS[1:]:
-    ORDER[room].add("codepipeline")
 for room in ROOMS[ROOMS.index("rollout") :]:
     ORDER[room].add("artifacts")
 # The one file that may, because it checks at each start whether they are as it needs.

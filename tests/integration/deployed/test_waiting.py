@@ -13,8 +13,7 @@ from repository import Shop
 
 from prefect_delivery import control
 from prefect_delivery.definition import load
-from prefect_delivery.deployments import housekeeping
-from prefect_delivery.deployments.housekeeping import keep_house
+from prefect_delivery.deployments.keeping import RECONCILE, keep
 from prefect_delivery.engine.state import Execution, Status
 from prefect_delivery.ledger import never
 
@@ -205,16 +204,22 @@ def test_reconciling_is_deployed_once_and_wakes_what_was_not_woken(
     flow_run = ask(waiting, shop, home)
     # Whoever decides dies before waking the run.
     control.approve(shop.ledger, "shop", 1, by="bob")
-    for _ in range(2):
-        keep_house(waiting.client, waiting.pool)
-    name = f"{housekeeping.FLOW}/{housekeeping.NAME}"
-    kept = waiting.client.read_deployment_by_name(name)
-    [schedule] = kept.schedules
-    assert schedule.active
+    where = {"env": {"PREFECT_DELIVERY_HOME": str(home)}}
+    changed = [
+        keep(
+            waiting.client,
+            RECONCILE,
+            pool=waiting.pool,
+            every=60,
+            job_variables=where,
+        )
+        for _ in range(2)
+    ]
+    assert changed == [True, False]
+    kept = waiting.client.read_deployment_by_name(RECONCILE.deployment)
 
-    waiting.client.create_flow_run_from_deployment(
-        kept.id, job_variables={"env": {"PREFECT_DELIVERY_HOME": str(home)}}
-    )
+    # It looks into the ledger that the pipelines' variables name.
+    waiting.client.create_flow_run_from_deployment(kept.id)
 
     assert waiting.ended(flow_run).state_name == "Completed"
     waiting.client.delete_deployment(kept.id)

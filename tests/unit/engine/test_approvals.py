@@ -11,21 +11,24 @@ from pydantic import ValidationError
 from prefect_delivery.definition.models import Pipeline
 from prefect_delivery.engine.approvals import (
     ASKED,
-    Approvers,
     Asked,
     Ballot,
     Commit,
-    Gates,
-    Group,
     Seen,
     Vote,
     authors_of,
     ballot_of,
     gate_problem,
-    policy_of,
     seen_by,
 )
 from prefect_delivery.engine.people import is_meant, key_of
+from prefect_delivery.engine.policies import (
+    ANONYMOUS,
+    Approvers,
+    Gates,
+    Group,
+    policy_of,
+)
 from prefect_delivery.engine.state import (
     ActionRun,
     ArtifactRef,
@@ -391,3 +394,25 @@ def test_an_environments_groups_are_asked_besides_the_actions_own() -> None:
 
     assert [*found.policy.groups] == ["prod: approvers"]
     assert found.policy.forbid_author
+
+
+@pytest.mark.parametrize(
+    ("own", "gates", "counts"),
+    [
+        (Approvers(), None, False),
+        (Approvers(anonymous=True), None, True),
+        (Approvers(anonymous=True, forbid_author=True), None, False),
+        (Approvers(anonymous=True, approvers=["ann"]), None, False),
+        # Of an environment's approvals, it decides alone.
+        (Approvers(anonymous=True), Gates(), False),
+        (Approvers(), Gates(anonymous=True), True),
+    ],
+)
+def test_an_anonymous_vote_counts_only_where_that_is_allowed(
+    own: Approvers, gates: Gates | None, counts: bool
+) -> None:
+    policy = policy_of(own, gates, "production" if gates else None)
+    votes = (vote(ANONYMOUS),)
+    cast = Ballot(policy=policy, seen=SEEN, authors=frozenset(), votes=votes)
+
+    assert cast.approved is counts

@@ -6,7 +6,8 @@ from collections.abc import Callable
 import pytest
 
 from prefect_delivery.definition.models import Pipeline
-from prefect_delivery.engine.approvals import ASKED, Asked, Gates
+from prefect_delivery.engine.approvals import ASKED, Asked
+from prefect_delivery.engine.policies import Gates
 from prefect_delivery.engine.state import ActionRun, ArtifactRef, Execution, Status
 from prefect_delivery.errors import Refused
 from prefect_delivery.ledger import Attempt, Ledger
