@@ -16,6 +16,7 @@ from prefect_delivery.definition.document import MAX_DEPTH, Node, Place
 from prefect_delivery.definition.findings import Finding, Path
 
 _KNOWN = {"AWS::Partition": "aws", "AWS::URLSuffix": "amazonaws.com"}
+_BRACES = re.compile(r"\$\{|\}")
 _IN_SUB = re.compile(r"\$\{(!?)([^${}]*)\}")
 
 
@@ -110,7 +111,7 @@ class Resolver:
             case "Fn::FindInMap", [map_name, first, second, *rest]:
                 return self._find(map_name, first, second, rest)
             case "Fn::ImportValue", _:
-                return f"${{{_as_text(value)}}}"
+                return _unknown(value)
             case "Fn::Base64", str() if "${" not in value:
                 return base64.b64encode(value.encode()).decode()
             case "Fn::ToJsonString", dict() | list():
@@ -154,7 +155,7 @@ class Resolver:
             return found
         if rest and isinstance(rest[0], dict) and "DefaultValue" in rest[0]:
             return rest[0]["DefaultValue"]
-        return f"${{{_as_text(map_name)}.{_as_text(first)}.{_as_text(second)}}}"
+        return _unknown(".".join(map(_as_text, (map_name, first, second))))
 
     def _select(self, argument: Node, whole: Node) -> Node | Nothing:
         match argument.data:
@@ -247,6 +248,11 @@ def _is_function(name: object) -> bool:
     return isinstance(name, str) and (
         name in {"Ref", "Condition"} or name.startswith("Fn::")
     )
+
+
+def _unknown(value: Any) -> str:
+    """What stays in sight for a value that only a stack knows."""
+    return f"${{{_BRACES.sub('', _as_text(value))}}}"
 
 
 def _as_text(value: Any) -> str:
