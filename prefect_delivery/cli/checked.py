@@ -5,13 +5,20 @@ from dataclasses import asdict, dataclass, field
 from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from prefect_delivery.definition import Pipeline, load_file
 from prefect_delivery.definition.loader import text_of
 from prefect_delivery.definition.reader import read
 from prefect_delivery.definition.triggers import check_filters
 from prefect_delivery.errors import DefinitionError, Problem
+
+
+class Noted(Protocol):
+    """What a loader gives."""
+
+    @property
+    def notes(self) -> tuple[str, ...]: ...
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -23,6 +30,7 @@ class Checked:
         pipelines: Those in it, by name; by logical id in a template.
         problems: What is wrong.
         warnings: What works, but perhaps not everywhere.
+        notes: What is done otherwise here, or has no effect.
         told: What else is to be said of it.
     """
 
@@ -30,6 +38,7 @@ class Checked:
     pipelines: dict[str, Pipeline] = field(default_factory=dict[str, Pipeline])
     problems: list[Problem] = field(default_factory=list[Problem])
     warnings: list[Problem] = field(default_factory=list[Problem])
+    notes: list[str] = field(default_factory=list[str])
     told: str = ""
 
     @property
@@ -81,12 +90,14 @@ def as_data(path: Path, checked: Checked) -> dict[str, Any]:
     if not checked.native:
         data["pipelines"] = [each.pipeline for each in checked.pipelines.values()]
         data["warnings"] = [asdict(each) for each in checked.warnings]
+        data["notes"] = checked.notes
     return {**data, "problems": [asdict(each) for each in checked.problems]}
 
 
 def _pipelines(path: Path, kind: str) -> Checked:
     from prefect_delivery.codepipeline.exchange import import_declaration
     from prefect_delivery.codepipeline.reading import declarations_in
+    from prefect_delivery.codepipeline.writing import notes
 
     found = declarations_in(path)
     warnings = [
@@ -95,11 +106,20 @@ def _pipelines(path: Path, kind: str) -> Checked:
         if each.warnings
         for problem in each.document.error(each.warnings).problems
     ]
-    pipelines = {
-        name: import_declaration(each).pipeline for name, each in found.items()
-    }
-    told = "" if pipelines else "no pipeline is in it"
-    return Checked(kind=kind, pipelines=pipelines, warnings=warnings, told=told)
+    imported = {name: import_declaration(each) for name, each in found.items()}
+    said = {warning.message for warning in warnings}
+    return Checked(
+        kind=kind,
+        pipelines={name: each.pipeline for name, each in imported.items()},
+        warnings=warnings,
+        notes=[
+            f"{name}: {note}" if len(imported) > 1 else note
+            for name, each in imported.items()
+            for note in notes(each)
+            if note not in said
+        ],
+        told="" if imported else "no pipeline is in it",
+    )
 
 
 def _by_loader(text: str, path: Path, kind: str) -> Checked:
@@ -107,11 +127,10 @@ def _by_loader(text: str, path: Path, kind: str) -> Checked:
     package = f"prefect_delivery.{kind}"
     if find_spec(package) is None or find_spec(f"{package}.loader") is None:
         return Checked(kind=kind, told="recognised, not checked")
-    load: Callable[[str, str], object] = getattr(
+    load: Callable[[str, str], Noted] = getattr(
         import_module(f"{package}.loader"), f"load_{kind}"
     )
-    load(text, str(path))
-    return Checked(kind=kind)
+    return Checked(kind=kind, notes=list(load(text, str(path)).notes))
 
 
 def _unknown(path: Path) -> Problem:

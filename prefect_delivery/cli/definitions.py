@@ -137,6 +137,8 @@ def _tell(file: Path, result: Checked, *, named: bool) -> None:
         complain(f"warning: {warning}")
     if result.ok:
         write(one_line((f"{file}: " if named else "") + f"ok: {_found(result)}"))
+        for note in result.notes:
+            write(one_line(f"note: {note}"))
         return
     complain("\n".join(str(problem) for problem in result.problems))
     shown = any(problem.hint for problem in result.problems) or not result.native

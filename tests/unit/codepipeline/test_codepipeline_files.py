@@ -7,11 +7,11 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from prefect_delivery.cli.checked import check_file
+from prefect_delivery.cli.checked import as_data, check_file
 from prefect_delivery.codepipeline.json_text import read_json
 from prefect_delivery.codepipeline.kinds import Kind, kind_of
 from prefect_delivery.errors import DefinitionError
-from tests.unit.codepipeline.conftest import pipeline
+from tests.unit.codepipeline.conftest import deploy, kind, pipeline
 
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers(-9, 9) | st.text(max_size=5),
@@ -98,3 +98,27 @@ def test_a_damaged_declaration_gets_an_answer(
     found = check_file(file)
 
     assert found.ok or all(problem.line for problem in found.problems)
+
+
+def test_what_has_no_effect_here_is_said(tmp_path: Path) -> None:
+    file = tmp_path / "buildspec.yml"
+    file.write_text("version: 0.2\nproxy: {logs: yes}\nphases: {}\n")
+
+    found = check_file(file)
+
+    assert found.ok
+    assert found.notes == ["'proxy' has no effect here"]
+    assert as_data(file, found)["notes"] == found.notes
+
+
+def test_what_is_done_otherwise_here_is_said(tmp_path: Path) -> None:
+    file = tmp_path / "pipeline.json"
+    ended = deploy(
+        actionTypeId=kind("Deploy", "OpsWorks"),
+        configuration={"Stack": "s", "App": "a"},
+    )
+    file.write_text(json.dumps(pipeline(ended)))
+
+    notes = check_file(file).notes
+
+    assert "'Release / Site': AWS has ended OpsWorks" in notes
