@@ -3,8 +3,9 @@
 import base64
 import shutil
 import sqlite3
+import threading
 from collections.abc import Callable
-from contextlib import closing
+from contextlib import closing, suppress
 from pathlib import Path
 from typing import Any
 
@@ -13,11 +14,13 @@ from audit_case import Case
 from auditor import audit, findings
 from host_shop import Shop, quiet, stop_everything
 from projects import ENVIRONMENT, Project
+from stopping import Interrupted
 
 from prefect_delivery import control
 from prefect_delivery.blocks import HostEnvironment
 from prefect_delivery.blocks.host_proxy import Proxy
 from prefect_delivery.engine.state import Status
+from prefect_delivery.errors import RolloutFailed
 from prefect_delivery.holder import this_holder
 from prefect_delivery.ledger import Ledger
 from prefect_delivery.rollout import roll_out
@@ -219,7 +222,7 @@ def leave_half_an_artifact(world: World) -> None:
 
 
 def leave_half_a_release(world: World) -> None:
-    (world.target.root / "half").mkdir()
+    (world.target.root / "half" / "release").mkdir(parents=True)
 
 
 def start_it_twice(world: World) -> None:
@@ -330,6 +333,50 @@ def test_the_auditor_objects_to_an_effect_that_was_seen_twice(world: World) -> N
     assert world.found(effects=["key", "other", "key"]) == [
         "I2: the target has acted 2 times on 'key'"
     ]
+
+
+def unlock_behind_its_back(shop: Shop, host: HostEnvironment) -> None:
+    with closing(sqlite3.connect(settings().home / "ledger.db")) as intruder:
+        intruder.execute("UPDATE environments SET locked = NULL")
+        intruder.commit()
+
+
+def start_a_third_release(shop: Shop, host: HostEnvironment) -> None:
+    third = shop.release("three")
+    host.prepare(third, fence=99)
+
+
+def lead_to_a_third_release(shop: Shop, host: HostEnvironment) -> None:
+    third = shop.release("three")
+    for verb in (host.prepare, host.commit):
+        verb(third, 99)
+
+
+@pytest.mark.parametrize(
+    ("act", "said"),
+    [
+        (unlock_behind_its_back, "I8: production is held, and nobody has unlocked it"),
+        (start_a_third_release, "I10: production has a process of a release that"),
+        (lead_to_a_third_release, "I3: production is held, and runs"),
+    ],
+)
+def test_the_auditor_knows_what_a_held_rollout_may_leave(
+    shop: Shop, act: Callable[[Shop, HostEnvironment], None], said: str
+) -> None:
+    host, held = shop.host(), threading.Event()
+    arguments: dict[str, Any] = {"execution_id": "", "log": quiet}
+    one, two = shop.release("one"), shop.release("two")
+    roll_out(shop.ledger, host, shop.environment, one, **arguments)
+    Interrupted(shop.ledger, 9, held.set)
+    with suppress(RolloutFailed):
+        roll_out(shop.ledger, host, shop.environment, two, hold=held, **arguments)
+    assert shop.ledger.rollouts.history(shop.environment, 1)[0].status == "held"
+    audit(shop.ledger, {shop.environment: host})
+
+    act(shop, host)
+
+    found = findings(Case(shop.ledger, {shop.environment: host}))
+    assert [finding for finding in found if finding.startswith(said)]
 
 
 def test_the_auditor_objects_to_traffic_that_does_not_add_up(shop: Shop) -> None:

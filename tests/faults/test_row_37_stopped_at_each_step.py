@@ -61,6 +61,7 @@ def test_a_rollout_that_is_held_keeps_its_split_until_somebody_says_where_to(
     if stopped.status == "held":
         locked = shop.ledger.environments.get(shop.environment).locked or ""
         assert "of the traffic" in locked
+        audit(shop.ledger, {shop.environment: scenario.host})
         ways: list[Literal["back", "on"]] = ["back", "on"]
         way = random.Random(seed).choice(ways)
         done = repair(shop.ledger, scenario.host, shop.environment, way, ANN, quiet)
@@ -96,6 +97,7 @@ def test_a_rollback_that_is_held_goes_on_when_somebody_says_so(
 
     stopped = stop(scenario, at, hold=True)
     if stopped.status == "held":
+        audit(shop.ledger, {shop.environment: scenario.host})
         repair(shop.ledger, scenario.host, shop.environment, "back", ANN, quiet)
 
     assert scenario.host.observe() == scenario.after.digest

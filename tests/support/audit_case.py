@@ -76,6 +76,15 @@ class Case:
         return {row["id"]: row for row in self.tables["executions"]}
 
 
+def releases_in(case: Case, environment: str) -> set[str | None]:
+    """Both releases of an environment whose rollout is held; empty for any other."""
+    of_it = [r for r in case.tables["rollouts"] if r["environment"] == environment]
+    last = max(of_it, key=lambda row: row["position"], default=None)
+    if last is None or last["status"] != "held":
+        return set()
+    return {last["release"], last["previous"]}
+
+
 def title(execution: RowMapping) -> str:
     """What people call an execution."""
     return f"{execution['pipeline']} #{execution['number']}"

@@ -4,7 +4,7 @@ import base64
 from collections.abc import Iterator
 from pathlib import Path
 
-from audit_case import Case, title
+from audit_case import Case, releases_in, title
 from host_shop import processes_of
 
 from prefect_delivery.blocks import HostEnvironment
@@ -38,11 +38,11 @@ def left_behind(case: Case) -> Iterator[str]:
     for name, target in case.environments.items():
         if not isinstance(target, HostEnvironment):
             continue
-        if (target.root / "half").exists():
+        if any((target.root / "half").glob("*")):
             yield f"{name} has a release that is half unpacked"
-        serving = target.observe()
+        expected = releases_in(case, name) or {target.observe()}
         for process in processes_of(target.root / "services"):
-            if process.split("/services/")[1][:64] != serving:
+            if process.split("/services/")[1][:64] not in expected:
                 yield f"{name} has a process of a release that does not serve: {process}"
 
 

@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 
-from audit_case import Case, title
+from audit_case import Case, releases_in, title
 from audit_files import in_clear, left_behind
 from audit_gates import gates_were_passed
 from audit_snapshots import runs_are_those_of_their_snapshots
@@ -78,10 +78,14 @@ def targets_run_what_is_recorded(case: Case) -> Iterator[str]:
     known = {row["name"]: row for row in case.tables["environments"]}
     for name, target in case.environments.items():
         row = known.get(name)
-        # A locked one says by its reason that the ledger does not know.
-        if row is not None and row["locked"]:
-            continue
         recorded, real = row and row["current"], target.observe()
+        if row is not None and row["locked"]:
+            # By its reason it says what the ledger does not know. One that is held may
+            # be between its two releases, where the target names neither.
+            both = releases_in(case, name)
+            if both and real not in {*both, None}:
+                yield f"{name} is held, and runs {real}, which is neither release"
+            continue
         if recorded != real:
             yield f"{name} runs {real}, and the ledger says {recorded}"
 
@@ -168,6 +172,13 @@ def the_log_tells_all(case: Case) -> Iterator[str]:
             yield f"rollout {row['id']} is {row['status']}, and the log says {said}"
         if row["status"] == "committed":
             current[row["environment"]] = row["release"]
+    locked = {row["name"]: row["locked"] for row in case.tables["environments"]}
+    for entry in case.log_of("close rollout"):
+        if entry.detail["status"] == "held":
+            later = [e for e in case.log[entry.seq :] if e.subject == entry.subject]
+            freed = any(e.verb == "unlock environment" for e in later)
+            if not (freed or locked[entry.subject]):
+                yield f"{entry.subject} is held, and nobody has unlocked it"
     for row in case.tables["environments"]:
         if row["current"] != current.get(row["name"]):
             yield f"{row['name']} has {row['current']}, which no rollout has committed"
