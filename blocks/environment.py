@@ -164,6 +164,15 @@ class Environment(Block):
             for url in check.targets(itself, public, whole=percent > 0):
                 check.run(url)
 
+    @property
+    def can_shut_down(self) -> bool:
+        """Whether something runs that `shut_down` can stop; most kinds cannot tell."""
+        return False
+
+    def shut_down(self, fence: int) -> None:
+        """Stop all that runs; the next rollout starts what it needs again."""
+        raise NotImplementedError
+
     def heed(self, release: Release, stopped: threading.Event) -> None:
         """End what takes long early once somebody stops the release's rollout.
 

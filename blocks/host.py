@@ -1,6 +1,6 @@
 """Releases on this machine, with or without a service that is kept running."""
 
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, nullcontext
 from functools import partial
 from pathlib import Path
 from typing import Annotated
@@ -146,13 +146,22 @@ class HostEnvironment(Environment):
         with self._fenced(fence):
             self._releases.remove(release.digest)
 
-    def shut_down(self) -> None:
+    @property
+    def can_shut_down(self) -> bool:
+        return self.service is not None
+
+    def shut_down(self, fence: int | None = None) -> None:
         """Stop everything that runs for this environment; its releases stay.
 
-        The next rollout starts what it needs again. Not for use during a rollout.
+        Args:
+            fence: None where nobody else can be at it.
+
+        Raises:
+            LeaseLost: The root has seen a higher fencing token.
         """
-        for folder in [*(self.root / "services").glob("*"), self.root / "proxy"]:
-            Instance(folder).stop(10)
+        with self._fenced(fence) if fence is not None else nullcontext():
+            for folder in [*(self.root / "services").glob("*"), self.root / "proxy"]:
+                Instance(folder).stop(10)
 
     def _fenced(self, token: int) -> AbstractContextManager[None]:
         return Fence(self.root).held(token)

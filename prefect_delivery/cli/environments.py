@@ -1,4 +1,4 @@
-"""Commands on environments: look, unlock, repair, quarantine and lift."""
+"""Commands on environments: look, stop, unlock, repair, quarantine and lift."""
 
 from dataclasses import asdict, dataclass
 from typing import Annotated
@@ -77,6 +77,7 @@ def check(name: str, /, *, output: Output = "text") -> int:
         observed=target.observe(),
         recorded=state.current,
         locked=state.locked,
+        stopped=state.stopped,
         unfinished=[r.id for r in ledger.rollouts.unfinished(state.name)],
     )
     if output == "json":
@@ -164,6 +165,37 @@ def repair(
 
 
 @app.command
+def stop(name: str, /, *, message: Reason, output: Output = "text") -> int:
+    """Stop all that runs in an environment; its releases stay.
+
+    Whatever is deployed there next runs again. Safe to repeat.
+
+    For example:
+
+        deliver env stop staging -m "not needed over the weekend"
+
+    Args:
+        name: The environment.
+        message: Why; kept in the ledger.
+        output: `json` for programs.
+    """
+    from prefect_delivery import rollout
+    from prefect_delivery.blocks.environment import find_environment
+
+    ledger = Ledger.open()
+    state = ledger.environments.get(name)
+    known = {state.name: {**state.configuration, "kind": state.kind}}
+    target = find_environment(state.name, known)
+    rollout.shut_down(ledger, target, state.name, by=control.person(), reason=message)
+    if output == "json":
+        write_json(asdict(ledger.environments.get(state.name)))
+        return OK
+    write(f"{state.name} is stopped")
+    write("  start: deliver run")
+    return OK
+
+
+@app.command
 def quarantine(
     name: str, release: str | None = None, /, *, message: Reason = ""
 ) -> int:
@@ -236,6 +268,7 @@ class Finding:
     Attributes:
         observed: Digest of the release that really serves.
         recorded: Digest of the release that the ledger has as current.
+        stopped: By whom and why all was stopped; then nothing is to serve.
         unfinished: Ids of rollouts that have not ended.
     """
 
@@ -243,19 +276,27 @@ class Finding:
     observed: str | None
     recorded: str | None
     locked: str | None
+    stopped: str | None
     unfinished: list[str]
 
     @property
+    def agree(self) -> bool:
+        return self.observed == (None if self.stopped else self.recorded)
+
+    @property
     def ok(self) -> bool:
-        agree = self.observed == self.recorded
-        return agree and not self.locked and not self.unfinished
+        return self.agree and not self.locked and not self.unfinished
 
 
 def _tell(found: Finding) -> None:
-    agree = found.observed == found.recorded
     observed, recorded = _release(found.observed), _release(found.recorded)
-    if agree:
+    if found.agree and found.stopped:
+        write(f"✓ {found.environment} is stopped, by {one_line(found.stopped)}")
+    elif found.agree:
         write(f"✓ {found.environment} runs {observed}, as the ledger says")
+    elif found.stopped:
+        write(f"✗ {found.environment} runs {observed}, and was to be stopped")
+        write(f'  next: deliver env stop {found.environment} -m "..."')
     else:
         write(f"✗ {found.environment} runs {observed}, the ledger says {recorded}")
     for rollout in found.unfinished:
@@ -266,7 +307,7 @@ def _tell(found: Finding) -> None:
             write(f'  next: deliver env {way.format(found.environment)} -m "..."')
     elif found.unfinished:
         write("  next: deliver reconcile")
-    elif not agree:
+    elif not found.agree and not found.stopped:
         write("  next: deliver run")
 
 

@@ -144,12 +144,13 @@ def environment_table(
     for _ in range(4):
         table.add_column(no_wrap=True)
     for state in states:
-        locked = f"locked: {one_line(state.locked)}" if state.locked else ""
+        note = f"stopped by {one_line(state.stopped)}" if state.stopped else ""
+        note = f"locked: {one_line(state.locked)}" if state.locked else note
         table.add_row(
             Text(state.name, style="bold"),
             state.kind,
             release_title(current.get(state.name)),
-            Text(locked, style="red"),
+            Text(note, style="red"),
         )
     return table
 

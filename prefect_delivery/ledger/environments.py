@@ -9,7 +9,8 @@ from sqlalchemy import Row, insert, select, update
 from prefect_delivery.errors import Refused
 from prefect_delivery.holder import this_holder
 from prefect_delivery.ledger.database import Room, Transaction, writes
-from prefect_delivery.ledger.records import EnvironmentState
+from prefect_delivery.ledger.leases import held
+from prefect_delivery.ledger.records import EnvironmentState, Lease
 from prefect_delivery.ledger.tables import environments
 
 
@@ -67,6 +68,21 @@ class Environments(Room):
         """
         unlock(tx, name, by=by, reason=reason)
 
+    @writes
+    def note_stopped(
+        self, tx: Transaction, lease: Lease, *, by: str, reason: str
+    ) -> None:
+        """Note that what runs in the lease's environment is being stopped.
+
+        Raises:
+            LeaseLost: Somebody else has taken the environment over.
+        """
+        held(tx, lease)
+        note = f"{by}: {reason}"
+        tx.execute(update(environments).filter_by(name=lease.name).values(stopped=note))
+        detail = {"reason": reason, "token": lease.token}
+        tx.audit(by, "stop environment", lease.name, **detail)
+
     def list(self) -> builtins.list[EnvironmentState]:
         """Environments in alphabetical order."""
         query = select(environments).order_by(environments.c.name)
@@ -108,4 +124,5 @@ def _state(row: Row[Any]) -> EnvironmentState:
         configuration=row.configuration,
         current=row.current,
         locked=row.locked,
+        stopped=row.stopped,
     )

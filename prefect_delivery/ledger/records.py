@@ -182,6 +182,8 @@ class EnvironmentState:
     Attributes:
         current: Digest of the release that was committed last; None for none.
         locked: Why nothing may be rolled out; None when it may.
+        stopped: By whom and why all that ran there was stopped, until something is
+            rolled out again.
     """
 
     name: str
@@ -189,6 +191,7 @@ class EnvironmentState:
     configuration: dict[str, Any] = field(default_factory=dict[str, Any])
     current: str | None = None
     locked: str | None = None
+    stopped: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -64,6 +64,9 @@ class Rollouts(Room):
             raise Refused(f"there is no release {release}")
         if release != previous:
             refuse_quarantined(tx, environment, release)
+        # Whichever way it ends, a release runs again.
+        change = update(environments).filter_by(name=environment)
+        tx.execute(change.values(stopped=None))
         last = tx.execute(select(func.max(rollouts.c.position))).scalar() or 0
         rollout_id = uuid4().hex
         tx.execute(

@@ -224,6 +224,7 @@ environments = Table(
     Column("configuration", JSON, nullable=False),
     Column("current", Words, ForeignKey(releases.c.digest)),
     Column("locked", Words),
+    Column("stopped", Words),
     Column("registered", Moment, nullable=False),
 )
 

@@ -12,6 +12,7 @@ from prefect_delivery.rollout.plan import (
 )
 from prefect_delivery.rollout.repair import Way, repair, replace
 from prefect_delivery.rollout.run import title
+from prefect_delivery.rollout.shut_down import shut_down
 from prefect_delivery.rollout.target import HookTime, Target
 
 __all__ = [
@@ -29,5 +30,6 @@ __all__ = [
     "repair",
     "replace",
     "roll_out",
+    "shut_down",
     "title",
 ]

@@ -62,6 +62,15 @@ class Target(Protocol):
         """Take the release off the target."""
         ...
 
+    @property
+    def can_shut_down(self) -> bool:
+        """Whether something runs there that can be stopped."""
+        ...
+
+    def shut_down(self, fence: int) -> None:
+        """Stop all that runs; the next rollout starts what it needs again."""
+        ...
+
     def run_hooks(
         self,
         when: HookTime,

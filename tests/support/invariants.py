@@ -79,6 +79,8 @@ def targets_run_what_is_recorded(case: Case) -> Iterator[str]:
     for name, target in case.environments.items():
         row = known.get(name)
         recorded, real = row and row["current"], target.observe()
+        if row is not None and row["stopped"]:
+            recorded = None
         if row is not None and row["locked"]:
             # By its reason it says what the ledger does not know. One that is held may
             # be between its two releases, where the target names neither.

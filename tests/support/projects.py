@@ -3,7 +3,7 @@
 import json
 import os
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 from auditor import audit
 from processes import Child
@@ -22,7 +22,7 @@ class Project(Shop):
     """The repository, its ledger and the environment that its pipeline deploys to."""
 
     @classmethod
-    def at(cls, folder: Path) -> "Project":
+    def at(cls, folder: Path) -> Self:
         """Make one in a new folder, with a pipeline and a commit."""
         folder.mkdir()
         made = cls(folder, Ledger.open())
@@ -57,6 +57,7 @@ class Project(Shop):
         build: dict[str, Any] | None = None,
         gates: dict[str, Any] | None = None,
         hooks: dict[str, list[str]] | None = None,
+        environment: dict[str, Any] | None = None,
         **more: Any,
     ) -> None:
         """Commit a definition whose build runs these commands, then leaves `greeting`.
@@ -68,6 +69,7 @@ class Project(Shop):
             build: More of the build action.
             gates: The environment's gates; a stage before it then asks for approval.
             hooks: The environment's hooks.
+            environment: More of its configuration.
             more: More of the pipeline, such as its `mode`.
         """
         steps = [*commands, "mkdir -p dist", f"echo {greeting} > dist/greeting"]
@@ -96,6 +98,7 @@ class Project(Shop):
             "root": str(self.root),
             "gates": gates or {},
             "hooks": hooks or {},
+            **(environment or {}),
         }
         definition = {
             "pipeline": "shop",

@@ -161,6 +161,7 @@ def _create_tables() -> None:
         sa.Column("configuration", sa.JSON, nullable=False),
         sa.Column("current", sa.Text, sa.ForeignKey("releases.digest")),
         sa.Column("locked", sa.Text),
+        sa.Column("stopped", sa.Text),
         sa.Column("registered", sa.DateTime(timezone=True), nullable=False),
     )
     op.create_table(
