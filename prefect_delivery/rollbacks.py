@@ -13,15 +13,18 @@ def automatic_rollbacks(ledger: Ledger, execution: Execution) -> list[Execution]
     """Record the rollbacks that the failed stages of an execution ask for.
 
     They ask by `on_failure`, or by an `on_success` that was not met. A stage goes back
-    to the last execution before in which it succeeded; where there is none, nothing is
-    done. A rollback that fails asks for no other: it stops after one level. What it
-    leaves is quarantined, so that the same release is rolled back once and no more.
+    to the last execution before in which it succeeded; where there is none, or where
+    its environment has refused the release, nothing is done. A rollback that fails asks
+    for no other: it stops after one level. What it leaves is quarantined, so that the
+    same release is rolled back once and no more.
     """
     if execution.status is not Status.FAILED or execution.is_rollback:
         return []
     started = []
     for name in execution.stages:
-        if wants_rollback(execution, name):
+        if wants_rollback(execution, name) and not _was_refused(
+            ledger, execution, name
+        ):
             past = ledger.executions.list(execution.pipeline, limit=200)
             earlier = [e for e in past if e.number < execution.number]
             barred = kept_out_of(ledger, earlier, name)
@@ -33,6 +36,24 @@ def automatic_rollbacks(ledger: Ledger, execution: Execution) -> list[Execution]
                     roll_back(ledger, target, (name,), trigger=trigger, by=by)
                 )
     return started
+
+
+def _was_refused(ledger: Ledger, execution: Execution, stage: str) -> bool:
+    """Whether all that a stage did was to be turned away by its environment.
+
+    For example since that keeps the release in quarantine, cools down or is locked. Then
+    nothing has changed, and every push would start another rollback.
+    """
+    actions = execution.definition.stages[stage].actions
+    begun = {
+        a.uses for name, a in actions.items() if name in execution.stages[stage].actions
+    }
+    rollouts = ledger.rollouts.of_execution(execution.id)
+    return (
+        "deploy/environment" in begun
+        and begun <= {"deploy/environment", "approval/manual"}
+        and not any(deploys_to(execution, stage, one.environment) for one in rollouts)
+    )
 
 
 def roll_back(

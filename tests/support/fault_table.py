@@ -26,8 +26,6 @@ PAGE = ROOT / "docs" / "reliability.md"
 NAMED = [*range(1, 5), *range(7, 11), 13, 16, *range(20, 31), 33, *range(36, 41)]
 NAMED += [43, 44, 45, 52, 53, 54, 55]
 """Rows of the fault matrix that must have a test."""
-NOT_YET = {39: "the release to go back to is ill as well"}
-"""Named rows that may lack a test of their own, and what they are about."""
 NEVER = "| never run |  |  |  |"
 _BADNESS = ["passed", "skipped", "failed"]
 _SEED = re.compile(r"seed\d+-")
@@ -80,12 +78,6 @@ def rendered(page: str, figures: dict[str, str]) -> str:
     """The page with the table made anew; rows without figures keep their last ones."""
     known = {**figures_in(page), **figures}
     lines = [(row.number, row.line(known.get(row.path.name, NEVER))) for row in rows()]
-    there = {number for number, _ in lines}
-    lines += [
-        (number, f"| {number} | {fault} | no test of its own yet |  |  |  |  |  |")
-        for number, fault in NOT_YET.items()
-        if number not in there
-    ]
     table = "\n".join(line for _, line in sorted(lines, key=lambda line: line[0]))
     before, _, rest = page.partition("<!-- table -->")
     _, _, after = rest.partition("<!-- end -->")

@@ -58,6 +58,8 @@ class Project(Shop):
         gates: dict[str, Any] | None = None,
         hooks: dict[str, list[str]] | None = None,
         environment: dict[str, Any] | None = None,
+        after: dict[str, Any] | None = None,
+        on_failure: dict[str, Any] | None = None,
         **more: Any,
     ) -> None:
         """Commit a definition whose build runs these commands, then leaves `greeting`.
@@ -70,6 +72,8 @@ class Project(Shop):
             gates: The environment's gates; a stage before it then asks for approval.
             hooks: The environment's hooks.
             environment: More of its configuration.
+            after: Actions of the stage that deploys, after the deployment.
+            on_failure: What that stage does when it fails.
             more: More of the pipeline, such as its `mode`.
         """
         steps = [*commands, "mkdir -p dist", f"echo {greeting} > dist/greeting"]
@@ -91,7 +95,10 @@ class Project(Shop):
             **({"Before": {"actions": before}} if before else {}),
             "Build": {"actions": {"package": package, **(beside or {})}},
             **({"Approve": {"actions": {"ok": FOR_PRODUCTION}}} if gates else {}),
-            "Production": {"actions": {"deploy": deploy}},
+            "Production": {
+                "actions": {"deploy": deploy, **(after or {})},
+                **({"on_failure": on_failure} if on_failure else {}),
+            },
         }
         production = {
             "kind": "host",

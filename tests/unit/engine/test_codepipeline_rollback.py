@@ -15,11 +15,12 @@ from prefect_delivery.ledger import Attempt
 from prefect_delivery.rollbacks import automatic_rollbacks
 
 GOOD, BAD = Status.SUCCEEDED, Status.FAILED
+BACK = {"result": "rollback"}
 
 
 def going_back() -> Pipeline:
     """A pipeline whose stage goes back when it fails."""
-    deploy = {**STAGES["Deploy"], "on_failure": {"result": "rollback"}}
+    deploy = {**STAGES["Deploy"], "on_failure": BACK}
     return shop(stages={**STAGES, "Deploy": deploy})
 
 
@@ -76,6 +77,22 @@ def test_automatic(play: Play) -> None:
 
     assert rollback.revisions == {"app": "c2"}
     assert (rollback.started_by, rollback.only) == ("shop #3 failed", ("Deploy",))
+
+
+def test_what_was_refused(play: Play) -> None:
+    """A stage that says so goes back after any failure.
+
+    It does not where all it did was to be turned away by its environment, which is
+    locked, cools down or keeps the release in quarantine: nothing has changed, and each
+    push would start another rollback.
+    """
+    into = {"uses": "deploy/environment", "with": {"environment": "production"}}
+    deploy = {**STAGES["Deploy"], "actions": {"run": into}}
+    made = shop(stages={**STAGES, "Deploy": {**deploy, "on_failure": BACK}})
+    ran(play, made=made)
+    failed = ran(play, BAD, made)
+
+    assert automatic_rollbacks(play.ledger, play.get(failed)) == []
 
 
 def test_nothing_to_go_back_to(play: Play) -> None:
