@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 
-from prefect_delivery.engine.state import Status
+from prefect_delivery.engine.state import Execution, Status
 from prefect_delivery.errors import Refused
 from prefect_delivery.holder import is_dead, this_holder
 from prefect_delivery.ledger import Attempt, Ledger
@@ -14,14 +14,15 @@ def close_dead(
 ) -> None:
     """Record as stopped each execution whose process has ended; says which.
 
-    Not those that a worker of Prefect's carries out: they are carried out again.
+    Also those whose process has ended before it took them up. Not those that a worker of
+    Prefect's carries out: they are carried out again.
 
     Args:
         pipeline: Only of this one.
     """
     for execution in ledger.executions.list(pipeline, open_only=True, limit=1000):
-        owner = None if execution.deployed else ledger.executions.owner(execution.id)
-        if owner is None or not (owner.expired or is_dead(owner.holder)):
+        reason = None if execution.deployed else _why_dead(ledger, execution)
+        if reason is None:
             continue
         try:
             attempt = ledger.executions.claim(
@@ -29,12 +30,24 @@ def close_dead(
             )
         except Refused:
             continue
-        close(ledger, attempt, "its process has ended")
+        close(ledger, attempt, reason)
         ledger.executions.leave(attempt)
         say(
-            f"{execution.title}: stopped, its process has ended "
+            f"{execution.title}: stopped, {reason} "
             f"(deliver retry {execution.pipeline} {execution.number})"
         )
+
+
+def _why_dead(ledger: Ledger, execution: Execution) -> str | None:
+    """Why nobody drives an execution on, if that is so."""
+    owner = ledger.executions.owner(execution.id)
+    if owner is not None:
+        gone = owner.expired or is_dead(owner.holder)
+        return "its process has ended" if gone else None
+    if execution.status is Status.WAITING:
+        return None  # for what it says itself
+    silent = ledger.executions.silence(execution.id)
+    return "no process has taken it up" if silent > settings().lease else None
 
 
 def close(ledger: Ledger, attempt: Attempt, reason: str) -> None:

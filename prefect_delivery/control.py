@@ -19,12 +19,9 @@ from prefect_delivery.engine.state import Execution, Status
 from prefect_delivery.errors import Refused
 from prefect_delivery.ledger import Ledger
 from prefect_delivery.ledger.quarantine import refusal
+from prefect_delivery.lifting import in_the_way, kept_out_of, lift
 from prefect_delivery.logs import LogFile
-from prefect_delivery.rollbacks import (
-    common_target,
-    kept_out_of,
-    roll_back,
-)
+from prefect_delivery.rollbacks import common_target, roll_back
 
 MOST_CHARACTERS: Final = 1000
 """Characters of a pipeline variable's value (CodePipeline's quota)."""
@@ -240,11 +237,18 @@ def retry(
     *,
     by: str,
     all_actions: bool = False,
+    lift_because: str | None = None,
 ) -> Execution:
     """Open the failed or stopped stages of an execution again, under its number.
 
+    One that was stopped between two stages goes on with the next.
+
+    Args:
+        lift_because: Why what keeps its release out of the stages' environments is
+            lifted; by default it is not.
+
     Raises:
-        Refused: The execution still runs, or has nothing to retry.
+        Refused: The execution still runs, or has nothing to retry, or to lift.
     """
     execution = ledger.executions.find(pipeline, number)
     if not execution.status.ended:
@@ -257,13 +261,20 @@ def retry(
         for name, run in execution.stages.items()
         if run.status in {Status.FAILED, Status.STOPPED}
     ]
-    if not stages:
+    if not stages and execution.status is not Status.STOPPED:
         raise Refused(
             f"{execution.title} has no failed stage to retry",
             hint=f"deliver run {pipeline}",
         )
+    kept_out = []
+    if lift_because is not None:
+        every = stages or [*execution.definition.stages]
+        kept_out = in_the_way(ledger, execution, every)
+    if not stages:
+        ledger.executions.resume(execution.id, by=by)
     for stage in stages:
         ledger.executions.reopen(execution.id, stage, by=by, all_actions=all_actions)
+    lift(ledger, kept_out, by=by, reason=lift_because or "")
     return ledger.executions.get(execution.id)
 
 
@@ -274,6 +285,7 @@ def rollback(
     to: int | None = None,
     release: str | None = None,
     by: str,
+    lift_because: str | None = None,
 ) -> Execution:
     """Record an execution that runs stages again as they ran before, the last first.
 
@@ -282,10 +294,11 @@ def rollback(
             work stands now; after a failure, the last good one. What is in quarantine
             is passed over.
         release: Instead of `to`, the beginning of a release's digest.
+        lift_because: Why what keeps that release out is lifted; by default it is not.
 
     Raises:
         Refused: There is no such execution, a stage did not succeed in it, or its
-            release is in quarantine.
+            release is in quarantine; or there is nothing to lift.
     """
     past = ledger.executions.list(pipeline, limit=200)
     if release is not None:
@@ -304,8 +317,12 @@ def rollback(
             f"{said} of {pipeline} did not succeed in {wanted}",
             hint=f"deliver history {pipeline}",
         )
-    if why := kept_out.get(target.id):
-        raise refusal(why)
+    if lift_because is not None:
+        found = in_the_way(ledger, target, stages)
+        lift(ledger, found, by=by, reason=lift_because)
+    elif why := kept_out.get(target.id):
+        which = f"{pipeline} {' '.join(stages)} --to {target.number}"
+        raise refusal(why, f"deliver rollback {which}")
     return roll_back(ledger, target, stages, trigger="rollback", by=by)
 
 

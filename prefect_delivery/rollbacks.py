@@ -1,12 +1,13 @@
 """Executions that go back: which one to go back to, and what it brings along."""
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection
 
 from prefect_delivery.engine.conditions import has_acted, wants_rollback
 from prefect_delivery.engine.resolve import artifacts_of, variables_of
 from prefect_delivery.engine.state import Carried, Execution, Status
-from prefect_delivery.ledger import Ledger, Quarantined
+from prefect_delivery.ledger import Ledger
 from prefect_delivery.ledger.rollouts import AUTOMATIC
+from prefect_delivery.lifting import deploys_to, kept_out_of
 
 
 def automatic_rollbacks(ledger: Ledger, execution: Execution) -> list[Execution]:
@@ -103,33 +104,6 @@ def common_target(
         )
     )
     return next(fitting, None)
-
-
-def kept_out_of(
-    ledger: Ledger, executions: Iterable[Execution], stage: str
-) -> dict[str, Quarantined]:
-    """Of executions, those whose release may not come back, by id, and why."""
-    found: dict[str, Quarantined] = {}
-    if not ledger.quarantine.list():
-        return found
-    for execution in executions:
-        for rollout in ledger.rollouts.of_execution(execution.id):
-            why = ledger.quarantine.of(rollout.environment, rollout.release)
-            if why and deploys_to(execution, stage, rollout.environment):
-                found[execution.id] = why
-    return found
-
-
-def deploys_to(execution: Execution, stage: str, environment: str) -> bool:
-    """Whether a stage of an execution deploys to an environment, by its ledger's name."""
-    if stage not in execution.definition.stages:
-        return False
-    names = {
-        action.with_.get("environment")
-        for action in execution.definition.stages[stage].actions.values()
-        if action.uses.startswith("deploy/")
-    }
-    return environment in names or environment.rpartition("/")[2] in names
 
 
 def rollback_target(

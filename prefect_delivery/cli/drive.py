@@ -26,6 +26,7 @@ from prefect_delivery.cli.views import ending, next_commands
 from prefect_delivery.engine.state import Execution, Status
 from prefect_delivery.holder import is_dead
 from prefect_delivery.ledger import Ledger
+from prefect_delivery.readiness import can_go_on
 
 TAIL = 20
 """Log lines shown of a failed action."""
@@ -85,14 +86,27 @@ def wake_deployed(ledger: Ledger, pipeline: str | None = None) -> bool:
 
 
 def stranded(ledger: Ledger, pipeline: str) -> list[Execution]:
-    """Executions that wait for a stage and that no process drives, the oldest first."""
+    """Executions that no process drives, the oldest first.
+
+    They wait for a stage; or what they waited for has come, such as an approval, and
+    whoever brought it has ended before it could carry them on.
+    """
+    now = datetime.now(UTC)
     return [
         execution
         for execution in reversed(ledger.executions.list(pipeline, open_only=True))
         if not execution.deployed
-        and any(run.status is Status.WAITING for run in execution.stages.values())
+        and (_is_in_line(execution) or _has_what_it_wanted(ledger, execution, now))
         and not is_driven(ledger, execution)
     ]
+
+
+def _is_in_line(execution: Execution) -> bool:
+    return any(run.status is Status.WAITING for run in execution.stages.values())
+
+
+def _has_what_it_wanted(ledger: Ledger, execution: Execution, now: datetime) -> bool:
+    return execution.status is Status.WAITING and can_go_on(ledger, execution, now)
 
 
 def _leave(code: int) -> NoReturn:

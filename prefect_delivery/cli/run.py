@@ -66,22 +66,26 @@ def run(
 def retry(
     *execution: str,
     all: Annotated[bool, Parameter(negative="")] = False,
+    lift: str | None = None,
     local: Local = False,
     wait_approval: bool = True,
     logs: Logs = False,
 ) -> int:
     """Run the failed actions of an execution again.
 
-    The revisions, variables and definition stay the same.
+    The revisions, variables and definition stay the same. An execution that was stopped
+    between two stages goes on with the next.
 
     For example:
 
         deliver retry
         deliver retry shop 42 --all
+        deliver retry shop 42 --lift "the database was the reason"
 
     Args:
         execution: PIPELINE, NUMBER or both; the latest by default.
         all: The succeeded actions of the failed stages too.
+        lift: Why what keeps its release in quarantine is lifted; kept in the ledger.
         local: Without Prefect's engine and server.
         wait_approval: Stay while a decision is missing, and ask for it at a terminal.
         logs: Show every line that actions log.
@@ -93,7 +97,12 @@ def retry(
     found, _ = find_execution(ledger, execution)
     need_server(local)
     opened = control.retry(
-        ledger, found.pipeline, found.number, by=control.person(), all_actions=all
+        ledger,
+        found.pipeline,
+        found.number,
+        by=control.person(),
+        all_actions=all,
+        lift_because=_reason(lift),
     )
     with UseServer(local):
         return drive(ledger, opened, local=local, wait=wait_approval, lines=logs)
@@ -104,6 +113,7 @@ def rollback(
     stages: Annotated[str | None, Parameter(show_default=False)] = None,
     to: int | None = None,
     release: str | None = None,
+    lift: str | None = None,
     local: Local = False,
     wait_approval: bool = True,
     logs: Logs = False,
@@ -113,7 +123,7 @@ def rollback(
     The artifacts, variables and definition are those of the earlier execution, also when
     the definition has changed since. Several stages go back one after the other, the
     last of the pipeline first. What an environment goes back from is in quarantine
-    there: see `deliver env lift`.
+    there: `--lift` brings such a release back all the same.
 
     For example:
 
@@ -126,6 +136,7 @@ def rollback(
         stages: The stages, separated by commas.
         to: Number of the execution to go back to; the last good one by default.
         release: Beginning of the digest of the release to go back to.
+        lift: Why what keeps that release in quarantine is lifted; kept in the ledger.
         local: Without Prefect's engine and server.
         wait_approval: Stay while a decision is missing, and ask for it at a terminal.
         logs: Show every line that actions log.
@@ -134,6 +145,8 @@ def rollback(
         The exit code of `deliver run`.
     """
     ledger = Ledger.open()
+    if lift is not None and to is None and release is None:
+        raise Refused("name what to bring back: --to or --release")
     if to is not None and release is not None:
         raise Refused("choose: --to or --release", hint="deliver rollback --help")
     target = parse_target(stage, ledger.executions.pipelines())
@@ -146,10 +159,18 @@ def rollback(
             to=to,
             release=release,
             by=control.person(),
+            lift_because=_reason(lift),
         )
         order = ", ".join(started.only or ())
         write(f"rolling {started.pipeline} {order} back{_to(ledger, started)}")
         return drive(ledger, started, local=local, wait=wait_approval, lines=logs)
+
+
+def _reason(given: str | None) -> str | None:
+    """Why something is lifted; refused where there is no word of it."""
+    if given is not None and not given.strip():
+        raise Refused("say why: --lift REASON")
+    return given
 
 
 def _latest(ledger: Ledger, name: str | None) -> Pipeline:

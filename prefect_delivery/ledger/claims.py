@@ -96,6 +96,13 @@ class Claims(Room):
             expired = row.expires <= self._database.time(connection)
         return Owner(holder=row.holder, expires=row.expires, expired=expired)
 
+    def silence(self, execution_id: str) -> float:
+        """Seconds for which nobody has owned an execution that nobody owns."""
+        query = select(executions).where(executions.c.id == execution_id)
+        with self._database.read() as connection:
+            row = connection.execute(query).one()
+            return _unattended(row, self._database.time(connection)).silent
+
     def unattended(self, pipeline: str | None = None) -> list[Unattended]:
         """Deployed executions that are open and left, or whose claim has run out."""
         query = select(

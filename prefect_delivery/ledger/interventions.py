@@ -173,18 +173,40 @@ class Interventions(Room):
         note_wait(
             tx, execution_id, stage, "ended", f"retried by {by}", since=known.ended
         )
-        _set(
-            tx,
-            execution_id,
-            status=Status.IN_PROGRESS,
-            ended=None,
-            reason=None,
-            stop_by=None,
-            stop_reason=None,
-            stop_abandon=None,
-            stop_hold=None,
-        )
+        _go_on(tx, execution_id)
         tx.audit(by, "reopen", f"{title(row)} / {stage}", all_actions=all_actions)
+
+    @writes
+    def resume(self, tx: Transaction, execution_id: str, *, by: str) -> None:
+        """Have an execution go on that was stopped between two stages.
+
+        Raises:
+            Refused: It was not stopped, or it was in a stage, which is to be reopened.
+        """
+        row = row_of(tx, execution_id)
+        if row.status != Status.STOPPED:
+            raise Refused(f"{title(row)} was not stopped: {row.status}")
+        runs = tx.execute(select(stage_runs).filter_by(execution_id=execution_id))
+        if within := [run.stage for run in runs if run.status in _CAN_RETRY]:
+            raise Refused(f"{title(row)} was stopped in {', '.join(within)}")
+        _go_on(tx, execution_id)
+        tx.audit(by, "resume", title(row))
+
+
+def _go_on(tx: Transaction, execution_id: str) -> None:
+    """Let an execution that has ended go on, whoever claims it."""
+    _set(
+        tx,
+        execution_id,
+        status=Status.IN_PROGRESS,
+        ended=None,
+        reason=None,
+        stop_by=None,
+        stop_reason=None,
+        stop_abandon=None,
+        stop_hold=None,
+        left_at=tx.now,
+    )
 
 
 def _set(tx: Transaction, execution_id: str, **values: object) -> None:

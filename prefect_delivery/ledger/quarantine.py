@@ -1,7 +1,7 @@
 """Releases that were taken out of an environment, and stay out until somebody lifts it."""
 
 import builtins
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any
 
 from sqlalchemy import Connection, Row, delete, insert, select
@@ -79,8 +79,14 @@ class Quarantine(Room):
         self, environment: str, artifact: str, revisions: dict[str, str]
     ) -> Quarantined | None:
         """Why what is made of an artifact or revisions may not come in."""
+        return next(iter(self.keeping_out(environment, [artifact], revisions)), None)
+
+    def keeping_out(
+        self, environment: str, artifacts: Collection[str], revisions: dict[str, str]
+    ) -> builtins.list[Quarantined]:
+        """All that keeps out what is made of artifacts or revisions, the newest first."""
         with self._database.read() as connection:
-            return _match(connection, environment, artifact, revisions)
+            return _matches(connection, environment, artifacts, revisions)
 
 
 def put(
@@ -141,7 +147,9 @@ def quarantined(
     known = connection.execute(select(releases).filter_by(digest=release)).first()
     if known is None:
         return None
-    return _match(connection, environment, known.artifact_digest, known.revisions)
+    artifacts = [known.artifact_digest]
+    found = _matches(connection, environment, artifacts, known.revisions)
+    return found[0] if found else None
 
 
 def refuse_quarantined(tx: Transaction, environment: str, release: str) -> None:
@@ -154,13 +162,18 @@ def refuse_quarantined(tx: Transaction, environment: str, release: str) -> None:
         raise refusal(found)
 
 
-def refusal(found: Quarantined) -> Refused:
-    """The words for somebody who wants a release in that may not come in."""
+def refusal(found: Quarantined, command: str | None = None) -> Refused:
+    """The words for somebody who wants a release in that may not come in.
+
+    Args:
+        command: What lifts it and goes on at once, up to the reason.
+    """
+    lift = f"deliver env lift {found.environment} {found.release[:12]} -m REASON"
     return Refused(
         f"{found.environment} keeps release {found.release[:12]}, and what is made of"
         f" the same, in quarantine: {found.reason} (since"
         f" {found.since:%Y-%m-%d %H:%M} UTC, by {found.by})",
-        hint=f"deliver env lift {found.environment} {found.release[:12]} -m REASON",
+        hint=f"{command} --lift REASON, or: {lift}" if command else lift,
     )
 
 
@@ -178,17 +191,18 @@ def found_bad(steps: Sequence[Step]) -> bool:
     )
 
 
-def _match(
+def _matches(
     connection: Connection | Transaction,
     environment: str,
-    artifact: str,
+    artifacts: Collection[str],
     revisions: dict[str, str],
-) -> Quarantined | None:
+) -> list[Quarantined]:
     query = select(quarantine).filter_by(environment=environment)
-    for row in connection.execute(query.order_by(quarantine.c.since.desc())):
-        if row.artifact == artifact or (row.revisions and row.revisions == revisions):
-            return _quarantined(row)
-    return None
+    return [
+        _quarantined(row)
+        for row in connection.execute(query.order_by(quarantine.c.since.desc()))
+        if row.artifact in artifacts or (row.revisions and row.revisions == revisions)
+    ]
 
 
 def _release(tx: Transaction, digest: str) -> Row[Any]:

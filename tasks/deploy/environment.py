@@ -182,7 +182,7 @@ def _check_quarantine(
     if current is None or current.artifact.digest != artifact.digest:
         found = ledger.quarantine.keeps_out(name, artifact.digest, revisions)
         if found is not None:
-            raise refusal(found)
+            raise refusal(found, _retry(execution))
     if execution is None or execution.is_rollback or _is_by_people(execution):
         return
     automatic = [one for one in ledger.quarantine.list(name) if one.automatic]
@@ -193,6 +193,13 @@ def _check_quarantine(
             f" just gone back from release {automatic[0].release[:12]}",
             hint=f"wait, or let a person start it: deliver run {execution.pipeline}",
         )
+
+
+def _retry(execution: Execution | None) -> str | None:
+    """The command by which a person has an execution try again."""
+    if execution is None:
+        return None
+    return f"deliver retry {execution.pipeline} {execution.number}"
 
 
 def _is_by_people(execution: Execution) -> bool:

@@ -184,7 +184,12 @@ def the_log_tells_all(case: Case) -> Iterator[str]:
     for row in case.tables["environments"]:
         if row["current"] != current.get(row["name"]):
             yield f"{row['name']} has {row['current']}, which no rollout has committed"
-    ends = {entry.subject: entry.detail["status"] for entry in case.log_of("end")}
+    ends: dict[str, str] = {}
+    for entry in case.log:
+        if entry.verb == "end":
+            ends[entry.subject] = entry.detail["status"]
+        elif entry.verb == "supersede":
+            ends[entry.subject.split(" / ")[0]] = Status.SUPERSEDED
     for row in case.executions.values():
         said = ends.get(title(row), row["status"])
         if row["ended"] and row["status"] != said:

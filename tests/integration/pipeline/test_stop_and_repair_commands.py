@@ -235,6 +235,63 @@ def test_what_is_kept_out_is_let_in_again(project: Delivered) -> None:
     assert "keeps nothing out" in project.deliver(*words)
 
 
+def test_what_is_kept_out_is_let_in_by_whoever_retries(project: Delivered) -> None:
+    before, release = project.served, project.current()
+    project.deploy()
+    project.deliver("env", "quarantine", "production", release, "-m", "wrong prices")
+    project.publish(greeting=str(before), environment=project.service)
+    failed = project.start()
+    assert project.run(failed).status is Status.FAILED
+    retry = ("retry", "shop", str(failed.number), "--local")
+
+    refused = project.deliver("retry", "--local", code=1)
+    said = f"deliver retry shop {failed.number} --lift REASON, or: deliver env lift"
+    assert said in project.deliver("logs", "shop", str(failed.number), "--failed")
+    assert "in quarantine: wrong prices" in refused
+    assert "say why" in project.deliver(*retry, "--lift", "", code=1)
+    project.deliver(*retry, "--lift", "they are right")
+
+    assert project.served == before
+    assert project.ledger.quarantine.list() == []
+    lifted = [e for e in project.ledger.audit.entries() if e.verb == "lift quarantine"]
+    assert (lifted[0].actor, lifted[0].detail["reason"]) == ("ann", "they are right")
+    other = project.deliver("run", "--local")
+    assert "succeeded" in other
+
+
+def test_what_is_kept_out_is_brought_back_by_whoever_says_so(
+    project: Delivered,
+) -> None:
+    before, release = project.served, project.current()
+    number = project.ledger.executions.find("shop").number
+    project.deploy()
+    project.deliver("env", "quarantine", "production", release, "-m", "wrong prices")
+    back = ("rollback", "shop", "Production", "--to", str(number), "--local")
+
+    refused = project.deliver(*back, code=1)
+    unnamed = (*back[:3], "--lift", "fine", "--local")
+    assert "name what to bring back" in project.deliver(*unnamed, code=1)
+    project.deliver(*back, "--lift", "they are right")
+
+    assert f"{' '.join(back[:5])} --lift REASON" in refused
+    assert project.served == before
+    # What it goes back from is kept out now.
+    [kept] = project.ledger.quarantine.list()
+    assert kept.reason == "it was rolled back"
+    project.ledger.quarantine.lift(ENVIRONMENT, kept.release, by="ann", reason="a test")
+
+
+def test_what_is_not_kept_out_needs_no_lifting(project: Delivered) -> None:
+    project.publish("false", environment=project.service)
+    failed = project.run()
+
+    said = project.deliver("retry", "--local", "--lift", "why not", code=1)
+
+    assert f"no quarantine keeps {failed.title} out of Build" in said
+    after = project.ledger.executions.get(failed.id)
+    assert after.status is Status.FAILED
+
+
 def test_an_environment_is_stopped_until_something_is_deployed(
     project: Delivered,
 ) -> None:

@@ -1,5 +1,8 @@
+from collections.abc import Callable
+
 import pytest
 
+from prefect_delivery.definition.models import Pipeline
 from prefect_delivery.engine.state import Execution, Status, Stop
 from prefect_delivery.errors import Refused
 from prefect_delivery.ledger import Attempt, Ledger
@@ -196,3 +199,52 @@ def test_only_a_stage_that_failed_is_retried(ledger: Ledger, attempt: Attempt) -
 
     with pytest.raises(Refused, match="did not fail: in-progress"):
         ledger.executions.reopen(attempt.execution_id, "Build", by="ann")
+
+
+def test_what_was_stopped_between_two_stages_goes_on(
+    ledger: Ledger, attempt: Attempt
+) -> None:
+    ledger.executions.enter_stage(attempt, "Source")
+    ledger.executions.end_stage(attempt, "Source", Status.SUCCEEDED)
+    ledger.executions.request_stop(attempt.execution_id, by="bob", reason="lunch")
+    ledger.executions.end(attempt, Status.STOPPED, "stopped by bob: lunch")
+    ledger.executions.leave(attempt)
+
+    ledger.executions.resume(attempt.execution_id, by="ann")
+
+    going = ledger.executions.get(attempt.execution_id)
+    assert (going.status, going.stop, going.ended) == (Status.IN_PROGRESS, None, None)
+    assert [*going.stages] == ["Source"]
+    last = ledger.audit.entries()[0]
+    assert (last.actor, last.verb, last.subject) == ("ann", "resume", "shop #1")
+
+
+def test_what_was_not_stopped_between_two_stages_is_not_resumed(
+    ledger: Ledger, attempt: Attempt
+) -> None:
+    with pytest.raises(Refused, match="was not stopped: in-progress"):
+        ledger.executions.resume(attempt.execution_id, by="ann")
+    ledger.executions.enter_stage(attempt, "Source")
+    ledger.executions.end_stage(attempt, "Source", Status.STOPPED)
+    ledger.executions.end(attempt, Status.STOPPED)
+
+    with pytest.raises(Refused, match="was stopped in Source"):
+        ledger.executions.resume(attempt.execution_id, by="ann")
+
+
+def test_silence_is_counted_from_the_last_time_somebody_wanted_it_to_go_on(
+    ledger: Ledger,
+    shop: Pipeline,
+    pass_time: Callable[[float], None],
+) -> None:
+    started = ledger.executions.start(shop, variables={}, started_by="ann")
+    pass_time(7)
+    assert ledger.executions.silence(started.id) == 7
+    attempt = ledger.executions.claim(started.id, holder="worker", ttl=30)
+    ledger.executions.end(attempt, Status.STOPPED)
+    ledger.executions.leave(attempt)
+    pass_time(7)
+    ledger.executions.resume(started.id, by="ann")
+    pass_time(2)
+
+    assert ledger.executions.silence(started.id) == 2
