@@ -6,6 +6,7 @@ import httpx
 from pydantic import BaseModel, ConfigDict, Field
 
 from prefect_delivery.errors import ActionFailed
+from prefect_delivery.web import fetch
 
 
 class HttpCheck(BaseModel):
@@ -69,12 +70,11 @@ class HttpCheck(BaseModel):
 
     def _problem(self, url: str) -> str | None:
         try:
-            # The proxies of this machine are for the way out, not for the target.
-            answer = httpx.get(url, timeout=self.timeout, trust_env=False)
+            answer = fetch(url, timeout=self.timeout)
         except httpx.HTTPError as error:
             return str(error) or type(error).__name__
-        if answer.status_code != self.status:
-            return f"status {answer.status_code}, not {self.status}"
+        if answer.status != self.status:
+            return f"status {answer.status}, not {self.status}"
         if self.contains and self.contains not in answer.text:
             return f"the answer does not contain '{self.contains}'"
         return None

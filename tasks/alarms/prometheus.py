@@ -3,22 +3,19 @@
 import json
 import math
 import operator as compare
-import time
 from collections.abc import Callable, Iterator, Mapping
-from typing import Annotated, Any, Final, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 import httpx
 from pydantic import Field, model_validator
 
 from prefect_delivery.errors import ActionFailed
 from prefect_delivery.tasks.alarms.source import AlarmSource, Reading
+from prefect_delivery.web import fetch
 
 Operator = Literal["EQ", "NE", "LT", "LE", "GT", "GE"]
 Url = Annotated[str, Field(pattern=r"^https?://")]
 Wait = Annotated[float, Field(gt=0, le=300)]
-
-LARGEST: Final = 16_000_000
-"""Bytes of an answer that we read."""
 
 _COMPARE: Mapping[str, Callable[[float, float], bool]] = {
     "EQ": compare.eq,
@@ -45,7 +42,7 @@ class PrometheusAlarm(AlarmSource):
         query: PromQL expression that gives numbers now.
         operator: How each series is compared: it is in alarm when it compares so.
         threshold: What each series is compared with.
-        timeout: Seconds to wait for the answer.
+        timeout: Seconds to wait for the whole answer.
     """
 
     server: Url = Field(description="Address of the Prometheus server.")
@@ -129,7 +126,8 @@ class PrometheusAlarm(AlarmSource):
         """
         url = f"{self.server.rstrip('/')}/api/v1/{path}"
         try:
-            said = json.loads(_fetched(url, parameters, self.timeout))
+            answer = fetch(url, parameters=parameters, timeout=self.timeout)
+            said = json.loads(answer.body)
         except httpx.HTTPError as error:
             raise _NoData(f"{self.server}: {error or type(error).__name__}") from error
         except ValueError as error:
@@ -143,20 +141,6 @@ class PrometheusAlarm(AlarmSource):
                 raise _NoData(f"{self.server}: {error}")
             case _:
                 raise _NoData(f"{self.server} is no Prometheus server")
-
-
-def _fetched(url: str, parameters: dict[str, str], timeout: float) -> bytes:
-    """The body of an answer; all of it within the time."""
-    deadline, body = time.monotonic() + timeout, bytearray()
-    asked = httpx.stream(
-        "GET", url, params=parameters, timeout=timeout, trust_env=False
-    )
-    with asked as answer:
-        for chunk in answer.iter_bytes():
-            body += chunk
-            if time.monotonic() > deadline or len(body) > LARGEST:
-                raise httpx.ReadTimeout("the answer is too long")
-    return bytes(body)
 
 
 def _values(data: dict[str, Any]) -> Iterator[tuple[str, float]]:

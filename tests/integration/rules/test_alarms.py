@@ -1,12 +1,17 @@
 """Alarms of a real Prometheus, and of servers that are none."""
 
+import json
 from typing import Any
 
 import pytest
+from dripping_server import DrippingServer, Manner
 from pages import Pages
 from polling import until
 from prometheus_server import Prometheus
+from site_repository import Site
 
+from prefect_delivery.blocks import HttpCheck
+from prefect_delivery.engine.state import Status
 from prefect_delivery.errors import ActionFailed
 from prefect_delivery.tasks.alarms.prometheus import PrometheusAlarm
 from prefect_delivery.tasks.rules.alarm import watch_alarm
@@ -89,3 +94,40 @@ def test_a_server_that_is_down_has_no_data_and_lets_nothing_in() -> None:
     assert found.state == "INSUFFICIENT_DATA"
     with pytest.raises(ActionFailed, match=r"INSUFFICIENT_DATA: .*, not OK"):
         watch_alarm.fn("prometheus", {"server": NOBODY, **ERRORS})
+
+
+MANNERS: list[Manner] = ["silent", "dripping head", "dripping body"]
+
+
+@pytest.mark.timeout(60)
+@pytest.mark.parametrize("manner", MANNERS)
+def test_a_server_that_never_ends_its_answer_has_no_data(manner: Manner) -> None:
+    with DrippingServer(manner) as server:
+        found = PrometheusAlarm(server=server.url, timeout=0.5, **ERRORS).read()
+
+    assert found.state == "INSUFFICIENT_DATA"
+    assert "no whole answer after 0.5 s" in found.said
+
+
+@pytest.mark.timeout(60)
+@pytest.mark.parametrize("manner", MANNERS)
+def test_a_page_that_never_ends_is_wrong(manner: Manner) -> None:
+    with DrippingServer(manner) as server:
+        check = HttpCheck(url=server.url, timeout=0.5, attempts=1)
+
+        with pytest.raises(ActionFailed, match=r"no whole answer after 0\.5 s"):
+            check.run(server.url)
+
+
+@pytest.mark.timeout(120)
+def test_a_stage_does_not_wait_for_an_alarm_that_drips(site: Site) -> None:
+    with DrippingServer("dripping head") as server:
+        alarm = {"server": server.url, "timeout": 0.5, **ERRORS}
+        asked = {"source": "prometheus", "alarm": alarm}
+        rules = {"errors": {"uses": "rule/alarm", "with": asked}}
+
+        ended = site.run(f"    before_entry: {json.dumps({'rules': rules})}\n")
+
+    assert ended.status is Status.FAILED
+    assert "INSUFFICIENT_DATA" in (ended.reason or "")
+    assert not (site.root / "current").exists()
