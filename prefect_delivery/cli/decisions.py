@@ -16,12 +16,13 @@ from prefect_delivery.cli.drive import (
     wake_deployed,
 )
 from prefect_delivery.cli.target import find_execution
-from prefect_delivery.cli.terminal import may_ask, one_line, write
+from prefect_delivery.cli.terminal import Format, may_ask, one_line, write, write_json
 from prefect_delivery.engine.state import Execution
 from prefect_delivery.errors import Refused
 from prefect_delivery.ledger import Ledger
 
 Message = Annotated[str, Parameter(name=["--message", "-m"])]
+Output = Annotated[Format, Parameter(name=["--output", "-o"])]
 Flag = Annotated[bool, Parameter(negative="")]
 Decide = Callable[..., Execution]
 
@@ -130,7 +131,7 @@ def stop(
     return OK
 
 
-def reconcile() -> int:
+def reconcile(*, output: Output = "text") -> int:
     """Set right what dead processes left behind.
 
     Rollouts are finished or undone, executions without a process are closed, workspaces
@@ -141,20 +142,26 @@ def reconcile() -> int:
     For example:
 
         deliver reconcile
+
+    Args:
+        output: `json` for programs: a list of what was done, a line each.
     """
     from prefect_delivery.flows.reconcile import set_right
 
     done: list[str] = []
 
     def say(line: str) -> None:
-        done.append(line)
-        write(one_line(line))
+        done.append(one_line(line))
+        if output == "text":
+            write(done[-1])
 
     ledger = Ledger.open()
     set_right(ledger, say)
-    if not wake_deployed(ledger):
+    if not wake_deployed(ledger, say=say):
         say("deployed executions were not looked at: no Prefect server is configured")
-    if not done:
+    if output == "json":
+        write_json(done)
+    elif not done:
         write("nothing to set right")
     return OK
 

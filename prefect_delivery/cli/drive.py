@@ -4,6 +4,7 @@ import logging
 import os
 import sys
 import time
+from collections.abc import Callable
 from contextlib import ExitStack
 from datetime import UTC, datetime
 from typing import NoReturn, Self
@@ -68,8 +69,15 @@ def go_on(ledger: Ledger, pipeline: str, *, local: bool) -> None:
     wake_deployed(ledger, pipeline)
 
 
-def wake_deployed(ledger: Ledger, pipeline: str | None = None) -> bool:
+def wake_deployed(
+    ledger: Ledger,
+    pipeline: str | None = None,
+    say: Callable[[str], None] = lambda line: write(one_line(line)),
+) -> bool:
     """Let Prefect carry on the deployed executions that can go on.
+
+    Args:
+        say: Takes what was done, a line each.
 
     Returns:
         False when some may wait and no server is configured to ask.
@@ -81,7 +89,7 @@ def wake_deployed(ledger: Ledger, pipeline: str | None = None) -> bool:
 
     if configured_server() is None:
         return False
-    wake(ledger, lambda line: write(one_line(line)), pipeline=pipeline)
+    wake(ledger, say, pipeline=pipeline)
     return True
 
 

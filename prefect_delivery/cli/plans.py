@@ -6,7 +6,8 @@ from pathlib import Path
 from typing import Any
 
 from prefect_delivery.cli.terminal import one_line
-from prefect_delivery.definition.models import Action, Pipeline, Triggers
+from prefect_delivery.definition.models import Action, Pipeline, Stage, Triggers
+from prefect_delivery.engine.conditions import WHENS, When, condition_of
 from prefect_delivery.engine.plan import waves
 from prefect_delivery.errors import Refused
 
@@ -26,6 +27,33 @@ class PlannedAction:
 
 
 @dataclass(frozen=True, kw_only=True)
+class PlannedRule:
+    """A rule of a condition."""
+
+    name: str
+    uses: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class PlannedCondition:
+    """What a stage is asked before or after its actions, and what follows.
+
+    Attributes:
+        result: What happens when a rule does not hold; on a failure, when all do.
+    """
+
+    when: When
+    result: str
+    rules: list[PlannedRule]
+
+    def __str__(self) -> str:
+        rules = ", ".join(f"{rule.name} ({rule.uses})" for rule in self.rules)
+        if self.when == "on_failure":
+            return f"{self.when}: {self.result}" + (f" if {rules}" if rules else "")
+        return f"{self.when}: {rules}, else {self.result}"
+
+
+@dataclass(frozen=True, kw_only=True)
 class PlannedStage:
     """A stage of a plan.
 
@@ -37,6 +65,7 @@ class PlannedStage:
     wave: int
     after: list[str]
     actions: list[PlannedAction]
+    conditions: list[PlannedCondition]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -126,7 +155,12 @@ def plan_lines(plan: Plan) -> Iterator[str]:
     for stage in plan.stages:
         after = f"  after {', '.join(stage.after)}" if stage.after else ""
         yield f"  {stage.wave}. {stage.name}{after}"
+        asked = [*stage.conditions]
+        while asked and asked[0].when == "before_entry":
+            yield f"     {one_line(str(asked.pop(0)))}"
         yield from _action_lines(stage)
+        for condition in asked:
+            yield f"     {one_line(str(condition))}"
     if plan.environments:
         yield "environments"
         for environment in plan.environments:
@@ -179,8 +213,23 @@ def _stages(definition: Pipeline) -> Iterator[PlannedStage]:
                 for action in group
             ]
             yield PlannedStage(
-                name=name, wave=number, after=list(stage.needs or []), actions=actions
+                name=name,
+                wave=number,
+                after=list(stage.needs or []),
+                actions=actions,
+                conditions=[*conditions(stage)],
             )
+
+
+def conditions(stage: Stage) -> Iterator[PlannedCondition]:
+    """What a stage is asked, in the order in which it is."""
+    for when in WHENS:
+        if (condition := condition_of(stage, when)) is not None:
+            rules = [
+                PlannedRule(name=name, uses=rule.uses)
+                for name, rule in condition.rules.items()
+            ]
+            yield PlannedCondition(when=when, result=condition.result, rules=rules)
 
 
 def _does(action: Action) -> str:

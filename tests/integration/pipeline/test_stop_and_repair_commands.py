@@ -18,6 +18,7 @@ from prefect_delivery.blocks import HostEnvironment
 from prefect_delivery.blocks.host_service import free_port
 from prefect_delivery.cli import app
 from prefect_delivery.engine.state import Execution, Status
+from prefect_delivery.holder import this_holder
 from prefect_delivery.ledger import Ledger
 
 SERVER = 'exec python3 -m http.server "$PORT" --bind "$HOST"'
@@ -334,3 +335,14 @@ def test_what_has_no_service_is_not_stopped(home: Path, tmp_path: Path) -> None:
     assert "nothing runs in 'shop/production' that can be stopped" in said
     assert Ledger.open().environments.get(ENVIRONMENT).stopped is None
     project.audit()
+
+
+def test_what_was_set_right_is_told_to_programs(home: Path, tmp_path: Path) -> None:
+    project = Plain.at(tmp_path / "shop")
+    left = home / "workspaces" / "left"
+    left.mkdir(parents=True)
+    (left / "holder").write_text(this_holder().rpartition(":")[0] + ":1")
+
+    assert project.data("reconcile") == ["removed workspace left"]
+    assert project.data("reconcile") == []
+    assert project.deliver("reconcile") == "nothing to set right\n"

@@ -12,6 +12,7 @@ import pytest
 from prefect_delivery.cli import app
 from prefect_delivery.cli.graphs import ascii_graph, mermaid_graph
 from prefect_delivery.cli.init import init
+from prefect_delivery.cli.plans import make_plan, plan_data, plan_lines
 from prefect_delivery.definition import load
 from prefect_delivery.definition.models import Pipeline
 
@@ -299,3 +300,58 @@ def test_a_reader_that_leaves_early_is_no_error(project: Any) -> None:
     )
 
     assert (done.stdout, done.stderr) == ("{", "")
+
+
+@pytest.fixture
+def asked(shop: Pipeline) -> Pipeline:
+    """A definition whose last stage has every condition."""
+    window = {"uses": "rule/deployment-window"}
+    alarm = {"uses": "rule/alarm", "with": {"source": "prometheus", "alarm": {}}}
+    data = shop.snapshot()
+    data["stages"]["Build"]["on_failure"] = {"result": "retry"}
+    data["stages"]["Production"] |= {
+        "before_entry": {"result": "skip", "rules": {"hours": window}},
+        "on_success": {"result": "rollback", "rules": {"bake": alarm, "errors": alarm}},
+        "on_failure": {"result": "rollback", "rules": {"ill": alarm}},
+    }
+    return Pipeline.model_validate(data)
+
+
+def test_the_plan_says_what_a_stage_is_asked(asked: Pipeline) -> None:
+    plan = make_plan(asked, {}, {})
+    lines = [line.strip() for line in plan_lines(plan)]
+
+    production = lines[lines.index("3. Production  after Build") :]
+    assert [line.split()[0] for line in production[1:6]] == [
+        "before_entry:",
+        "ok",
+        "deploy",
+        "on_success:",
+        "on_failure:",
+    ]
+    assert production[1] == "before_entry: hours (rule/deployment-window), else skip"
+    assert production[4] == (
+        "on_success: bake (rule/alarm), errors (rule/alarm), else rollback"
+    )
+    assert production[5] == "on_failure: rollback if ill (rule/alarm)"
+    assert "on_failure: retry" in lines
+    assert plan_data(plan)["stages"][2]["conditions"][0] == {
+        "when": "before_entry",
+        "result": "skip",
+        "rules": [{"name": "hours", "uses": "rule/deployment-window"}],
+    }
+
+
+def test_the_graph_shows_what_a_stage_is_asked(asked: Pipeline) -> None:
+    chart = mermaid_graph(asked)
+
+    line, *after = ascii_graph(asked).splitlines()
+    assert line.endswith(" ── Production(hours? → [ok] → deploy → bake? ∥ errors?)")
+    assert after == [
+        "  Build on_failure: retry",
+        "  Production on_failure: rollback if ill (rule/alarm)",
+    ]
+    assert '    s2a2{{"before_entry: hours<br/>rule/deployment-window"}}' in chart
+    assert "    s2a2 --> s2a0" in chart
+    assert "    s2a1 --> s2a3\n    s2a1 --> s2a4" in chart
+    assert '    s2f(["on_failure: rollback if ill (rule/alarm)"])' in chart
