@@ -5,6 +5,7 @@ clients, those made here renew the credentials of roles, pass through a second r
 heed the block's client parameters for every service, STS included.
 """
 
+import functools
 import hashlib
 import os
 import uuid
@@ -26,6 +27,7 @@ from botocore.exceptions import (  # type: ignore[import-untyped]  # no py.typed
 from botocore.exceptions import (
     ConnectionError as NotReached,
 )
+from botocore.loaders import Loader, create_loader  # type: ignore[import-untyped]  # no py.typed
 from botocore.session import Session, get_session  # type: ignore[import-untyped]  # no py.typed
 from prefect.exceptions import PrefectException
 from prefect_aws import AwsCredentials
@@ -122,6 +124,12 @@ class AwsSession:
         found = own or os.environ.get(variable) or os.environ.get("AWS_ENDPOINT_URL")
         return found.rstrip("/") if found else None
 
+    def object_url(self, bucket: str, key: str) -> str:
+        """Address of an object in S3, for services that take no other name of it."""
+        if endpoint := self.endpoint("s3"):
+            return f"{endpoint}/{bucket}/{key}"
+        return f"https://{bucket}.s3.{self.region}.{self.domain}/{key}"
+
     def frozen_credentials(self) -> Any:
         """Access key, secret and token, as they are now.
 
@@ -161,7 +169,7 @@ class AwsSession:
             role_arn=role,
             extra_args={"RoleSessionName": "prefect-delivery", **extra},
         )
-        session = get_session()
+        session = _made(get_session())
         session._credentials = DeferredRefreshableCredentials(
             refresh_using=fetcher.fetch_credentials, method="assume-role"
         )
@@ -351,9 +359,21 @@ def _block(name: str) -> AwsCredentials:
         ) from error
 
 
+@functools.cache
+def _loader(path: str | None) -> Loader:
+    """Reads the models of services once, not again for each session."""
+    return create_loader(path)
+
+
+def _made(session: Session) -> Session:
+    path = session.get_config_variable("data_path")
+    session.register_component("data_loader", _loader(path))
+    return session
+
+
 def _base(block: AwsCredentials, region: str | None) -> Session:
     secret = block.aws_secret_access_key
-    session = Session(profile=block.profile_name)
+    session = _made(Session(profile=block.profile_name))
     if region:
         session.set_config_variable("region", region)
     if block.aws_access_key_id and secret:

@@ -1,0 +1,89 @@
+"""A rollout of a stack is killed (SIGKILL) at any write of its journal.
+
+CloudFormation is ministack, which really makes and rolls back resources. Whoever comes
+next ends the rollout: on the new template when its commit had reached the stack, else
+with the one of before, and its parameters.
+
+pytest tests/faults/test_cloudformation_killed.py -k "seed17-"
+"""
+
+import signal
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+import pytest
+from auditor import audit
+from deadly import Deadly
+from processes import Child
+from seeds import number_of, seeded
+from stack_shop import StackShop
+
+from prefect_delivery.ledger import Ledger, Release
+from prefect_delivery.rollout import recover, roll_out
+
+WRITES = {"new": 16, "adopted": 16, "upgrade": 16}
+"""Writes to the journal and the leases that a rollout does."""
+POINTS = [(name, at) for at in range(1, 17) for name in WRITES]
+
+
+@pytest.fixture
+def shop(aws_identity: None, ministack: str, home: Path, tmp_path: Path) -> StackShop:
+    return StackShop(tmp_path, ministack, f"shop-{uuid4().hex[:8]}")
+
+
+def deploy(shop: StackShop, release: Release) -> None:
+    roll_out(
+        shop.ledger,
+        shop.target(),
+        shop.environment,
+        release,
+        execution_id="",
+        log=print,
+    )
+
+
+def prepared(shop: StackShop, name: str) -> tuple[Release, Release | None]:
+    """The release that goes in, and the one that serves before."""
+    if name == "adopted":
+        shop.make_by_hand()
+    before = shop.release("one") if name == "upgrade" else None
+    if before:
+        deploy(shop, before)
+    return shop.release("two"), before
+
+
+@seeded()
+def test_a_killed_rollout_ends_on_one_template(shop: StackShop, seed: str) -> None:
+    name, at = POINTS[(number_of(seed) * 13 + 35) % len(POINTS)]
+    after, before = prepared(shop, name)
+
+    def die() -> None:
+        shop.ledger = Ledger.open()
+        Deadly(shop.ledger, at, "after")
+        deploy(shop, after)
+
+    def come_next() -> Any:
+        return recover(Ledger.open(), shop.target(), shop.environment, print)
+
+    assert Child(die).wait() == -signal.SIGKILL
+    assert Child(come_next).wait() == 0
+
+    serving = shop.target().observe()
+    current = shop.ledger.releases.current(shop.environment)
+    assert serving == (current.digest if current else None)
+    assert serving in {before.digest if before else None, after.digest}
+    nothing = "none by-hand" if name == "adopted" else None
+    said = {after.digest: "hello-two two", None: nothing}
+    assert shop.says() == said.get(serving, "hello-one one")
+    audit(shop.ledger, {shop.environment: shop.target()})
+
+
+@pytest.mark.parametrize("name", WRITES)
+def test_every_write_of_a_rollout_is_counted(shop: StackShop, name: str) -> None:
+    after, _ = prepared(shop, name)
+    counter = Deadly(shop.ledger)
+
+    deploy(shop, after)
+
+    assert counter.writes == WRITES[name]
