@@ -10,13 +10,13 @@ from typing import Any, Final
 from botocore.exceptions import ClientError  # type: ignore[import-untyped]  # no py.typed
 
 from prefect_delivery.actions import ActionFailed, Artifact, Job
+from prefect_delivery.blocks.archives import pack
 from prefect_delivery.blocks.aws_session import AwsSession, code_of
 from prefect_delivery.settings import settings
 
 PREFIX: Final = "prefect-delivery"
 LARGEST: Final = 7 * 1024**3
 """Bytes that an archive may unpack to: CodePipeline's limit for sources from S3."""
-_EARLIEST: Final = (1980, 1, 1, 0, 0, 0)
 
 
 @dataclass(frozen=True)
@@ -93,27 +93,6 @@ def bring(
         if code_of(error) in {"404", "NoSuchKey", "NotFound", "NoSuchVersion"}:
             raise ActionFailed(f"there is no object s3://{bucket}/{key}") from error
         raise
-
-
-def pack(tree: Path, archive: Path) -> None:
-    """Write a tree as a zip archive: modes and links kept, dates not."""
-    with zipfile.ZipFile(archive, "w", zipfile.ZIP_DEFLATED) as bundle:
-        for path in sorted(tree.rglob("*")):
-            name = path.relative_to(tree).as_posix()
-            mode = path.lstat().st_mode
-            if stat.S_ISDIR(mode):
-                name += "/"
-            entry = zipfile.ZipInfo(name, _EARLIEST)
-            entry.external_attr = mode << 16
-            entry.compress_type = zipfile.ZIP_DEFLATED
-            if stat.S_ISLNK(mode):
-                bundle.writestr(entry, str(path.readlink()))
-            elif stat.S_ISDIR(mode):
-                bundle.writestr(entry, "")
-            else:
-                entry.file_size = path.stat().st_size
-                with path.open("rb") as source, bundle.open(entry, "w") as target:
-                    shutil.copyfileobj(source, target)
 
 
 def unpack(archive: Path, folder: Path) -> None:
