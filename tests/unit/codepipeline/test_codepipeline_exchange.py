@@ -47,7 +47,100 @@ RULE = {
     },
     "region": "eu-west-1",
 }
+
+
+def deploying(name: str, provider: str, **configuration: str) -> Data:
+    """A deploy action whose keys look like those in AWS' own examples."""
+    return deploy(
+        name=name,
+        actionTypeId=kind("Deploy", provider),
+        configuration=configuration,
+        roleArn="arn:aws:iam::111122223333:role/deploy",
+    )
+
+
+STACK = {"StackName": "shop", "ChangeSetName": "next"}
+DEPLOYING = pipeline(
+    {
+        **deploying(
+            "Plan",
+            "CloudFormation",
+            **STACK,
+            ActionMode="CHANGE_SET_REPLACE",
+            TemplatePath="App::template.yaml",
+            TemplateConfiguration="App::live.json",
+            Capabilities="CAPABILITY_IAM,CAPABILITY_AUTO_EXPAND",
+            RoleArn="arn:aws:iam::111122223333:role/stack",
+            ParameterOverrides='{"Key": {"Fn::GetArtifactAtt": ["App", "ObjectKey"]},'
+            ' "Tag": "#{SourceVariables.CommitId}"}',
+            OutputFileName="outputs.json",
+        ),
+        "outputArtifacts": [{"name": "Outputs"}],
+        "namespace": "Stack",
+    },
+    {
+        **deploying(
+            "Execute", "CloudFormation", **STACK, ActionMode="CHANGE_SET_EXECUTE"
+        ),
+        "inputArtifacts": [],
+        "runOrder": 3,
+    },
+    deploying(
+        "Sets",
+        "CloudFormationStackSet",
+        StackSetName="shop",
+        TemplatePath="App::template.yaml",
+        Parameters="ParameterKey=A,ParameterValue=1",
+        DeploymentTargets="Accounts=111122223333,444455556666",
+        Regions="eu-west-1,us-east-1",
+        FailureTolerancePercentage="20",
+        MaxConcurrentPercentage="25",
+        ConcurrencyMode="SOFT_FAILURE_TOLERANCE",
+        OrganizationsAutoDeployment="Disabled",
+    ),
+    deploying(
+        "Instances",
+        "CloudFormationStackInstances",
+        StackSetName="shop",
+        DeploymentTargets="App::accounts.json",
+        Regions="eu-west-1",
+    ),
+    {
+        **deploying(
+            "Site",
+            "S3",
+            BucketName="site",
+            Extract="true",
+            ObjectKey="#{Stack.Folder}",
+            CannedACL="public-read",
+            CacheControl="max-age=60",
+            KMSEncryptionKeyARN="arn:aws:kms:eu-west-1:111122223333:key/k",
+        ),
+        "runOrder": 3,
+    },
+    deploying(
+        "Old", "ElasticBeanstalk", ApplicationName="shop", EnvironmentName="shop-live"
+    ),
+    deploying(
+        "Flags",
+        "AppConfig",
+        Application="a1",
+        Environment="e1",
+        ConfigurationProfile="p1",
+        InputArtifactConfigurationPath="flags.json",
+        DeploymentStrategy="AppConfig.AllAtOnce",
+    ),
+    deploying(
+        "Product",
+        "ServiceCatalog",
+        ProductId="prod-1",
+        TemplateFilePath="/template.yaml",
+        ProductVersionName="v1",
+        ProductType="CLOUD_FORMATION_TEMPLATE",
+    ),
+)
 CASES: dict[str, Data] = {
+    "deploying": DEPLOYING,
     "get-pipeline": {
         "pipeline": pipeline(),
         "metadata": {"pipelineArn": "arn:aws:codepipeline:eu-west-1:111122223333:shop"},
@@ -114,7 +207,7 @@ CASES: dict[str, Data] = {
         deploy(
             name="SourceVariables",
             runOrder=3,
-            configuration={"BucketName": "#{execution.x}", "Extract": "true"},
+            configuration={"BucketName": "#{execution.ObjectKey}", "Extract": "true"},
         ),
     ),
     "a service that ended": pipeline(
@@ -147,6 +240,13 @@ def test_it_comes_back_with_the_actions_that_are_installed(
     written = load(definition_text(imported, "shop.json"))
 
     assert export_declaration(written) == data
+
+
+def test_every_way_to_deploy_is_installed(declared: Declared) -> None:
+    imported = import_declaration(declared(DEPLOYING))
+
+    assert imported.pipeline.codepipeline
+    assert imported.pipeline.codepipeline.only_there == []
 
 
 def test_commands_get_values_by_the_environment_only(
