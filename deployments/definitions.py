@@ -7,7 +7,6 @@ keeps no order of keys, and with the order of stages a definition's digest chang
 """
 
 import json
-import re
 from collections.abc import Sequence
 from typing import Any, Final
 
@@ -18,7 +17,7 @@ from prefect.events import DeploymentEventTrigger
 from prefect.events.schemas.automations import EventTrigger, Posture
 
 from prefect_delivery.control import MOST_CHARACTERS
-from prefect_delivery.definition.models import Pipeline, Schedule
+from prefect_delivery.definition.models import Pipeline
 
 Settings = dict[str, Any]
 """What Prefect is told; of what it has, it is read back in the same form."""
@@ -45,11 +44,11 @@ def settings_of(
         "parameters": {},
         "form": form_of(definition),
         "schedules": {
-            slug_of(each): {
+            each.slug: {
                 "cron": each.cron,
                 "timezone": each.timezone,
                 "active": True,
-                "parameters": {"trigger": f"schedule {slug_of(each)}"},
+                "parameters": {"trigger": f"schedule {each.slug}"},
             }
             for each in definition.on.schedule
         },
@@ -110,14 +109,6 @@ def sources_of(definition: Pipeline) -> dict[str, Any]:
         for name, action in stage.actions.items()
         if action.uses.startswith("source/")
     }
-
-
-def slug_of(schedule: Schedule) -> str:
-    """A name for a schedule that stays as long as the schedule does."""
-    words = {"*": "x", "/": "by", ",": "and"}
-    cron = "".join(words.get(char, char) for char in "-".join(schedule.cron.split()))
-    slug = re.sub(r"[^a-z0-9]+", "-", f"{cron}-{schedule.timezone}".lower())
-    return slug.strip("-")
 
 
 def found_settings(found: DeploymentResponse, events: Sequence[str]) -> Settings:

@@ -8,6 +8,7 @@ kind, run order) and the user guide's quotas.
 """
 
 import hashlib
+import re
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -177,6 +178,14 @@ class Schedule(Model):
 
     cron: str = Field(description="Five-field cron expression.")
     timezone: str = Field(default="UTC", description="IANA name of the time zone.")
+
+    @property
+    def slug(self) -> str:
+        """A name for it, for Prefect, that stays as long as the schedule does."""
+        words = {"*": "x", "/": "by", ",": "and"}
+        cron = "".join(words.get(char, char) for char in "-".join(self.cron.split()))
+        slug = re.sub(r"[^a-z0-9]+", "-", f"{cron}-{self.timezone}".lower())
+        return slug.strip("-")
 
 
 class Triggers(Model):

@@ -11,7 +11,6 @@ from prefect_delivery.definition.models import Schedule
 from prefect_delivery.deployments.definitions import (
     parameters_of,
     settings_of,
-    slug_of,
 )
 from prefect_delivery.deployments.live import Live
 from prefect_delivery.flows.pipeline import pipeline
@@ -47,7 +46,7 @@ def test_schedules_that_differ_have_names_that_differ() -> None:
     schedules = [Schedule(cron=cron) for cron in crons]
     schedules += [Schedule(cron=crons[0], timezone="Europe/Athens")]
 
-    assert len({slug_of(schedule) for schedule in schedules}) == len(schedules)
+    assert len({schedule.slug for schedule in schedules}) == len(schedules)
 
 
 class _OtherServer:

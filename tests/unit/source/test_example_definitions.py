@@ -9,7 +9,9 @@ from prefect_delivery.definition import load_file
 EXAMPLES = Path(__file__).parents[3] / "examples"
 
 
-@pytest.mark.parametrize("name", ["node-service", "python-package", "static-site"])
+@pytest.mark.parametrize(
+    "name", ["node-service", "prefect-flows", "python-package", "static-site"]
+)
 def test_the_definition_of_an_example_loads(name: str) -> None:
     pipeline = load_file(EXAMPLES / name / "delivery.yaml")
 
