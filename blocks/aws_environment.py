@@ -4,13 +4,14 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Final, TypeVar
+from typing import Any, ClassVar, Final, TypeVar
 
 from botocore.config import Config  # type: ignore[import-untyped]  # no py.typed
 from botocore.exceptions import (  # type: ignore[import-untyped]  # no py.typed
     ClientError,
     HTTPClientError,
 )
+from prefect_aws import AwsCredentials
 from pydantic import Field, PrivateAttr
 
 from prefect_delivery.blocks.aws_session import BUSY, AwsSession, aws_session
@@ -33,6 +34,8 @@ FENCE = "prefect-delivery:fence"
 
 class AwsEnvironment(Environment):
     """A target in AWS, which is reached under one identity."""
+
+    _logo_url: ClassVar[Any] = AwsCredentials._logo_url
 
     credentials: str | None = Field(
         default=None,

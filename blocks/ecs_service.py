@@ -46,11 +46,13 @@ class EcsServiceEnvironment(AwsEnvironment):
     again, with or without ECS's own circuit breaker.
 
     Example:
-        Load stored environment config and roll out to it:
+        Save an environment, and load it again:
         ```python
         from prefect_delivery.blocks.ecs_service import EcsServiceEnvironment
 
-        environment = EcsServiceEnvironment.load("BLOCK_NAME")
+        made = EcsServiceEnvironment(cluster="shop", service="web", region="eu-west-1")
+        made.save("shop-ecs", overwrite=True)
+        environment = EcsServiceEnvironment.load("shop-ecs")
         ```
     """
 

@@ -1,16 +1,18 @@
 """What every environment has in common: checks, hooks, a strategy and a few verbs."""
 
 import importlib
+import inspect
 import threading
 from abc import abstractmethod
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, TypeGuard
+from typing import Any, ClassVar, TypeGuard
 
 import httpx
 from prefect.blocks.core import Block
 from prefect.client.orchestration import get_client
 from prefect.exceptions import ObjectNotFound
+from prefect.filesystems import LocalFileSystem
 from prefect.settings import get_current_settings
 from pydantic import ConfigDict, Field, PositiveInt, ValidationError
 
@@ -44,6 +46,8 @@ class Environment(Block):
     """
 
     model_config = ConfigDict(extra="forbid")
+
+    _logo_url: ClassVar[Any] = LocalFileSystem._logo_url
 
     checks: list[HttpCheck] = Field(
         default_factory=list,
@@ -81,6 +85,20 @@ class Environment(Block):
         description="Who must approve what is deployed here, and where it may come"
         " from.",
     )
+
+    @classmethod
+    def model_json_schema(cls, *args: Any, **kwargs: Any) -> dict[str, Any]:
+        """The schema of the form in the UI: what a kind adds comes first."""
+        schema: dict[str, Any] = super().model_json_schema(*args, **kwargs)
+        depth = {
+            name: depth
+            for depth, base in reversed([*enumerate(cls.__mro__)])
+            for name in inspect.get_annotations(base)
+        }
+        properties = schema.get("properties", {})
+        for position, name in enumerate(sorted(properties, key=lambda n: depth[n])):
+            properties[name]["position"] = position
+        return schema
 
     @property
     def kind(self) -> str:

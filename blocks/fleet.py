@@ -59,11 +59,13 @@ class FleetEnvironment(Environment):
     and which scripts run when. A host's own file says which release it runs.
 
     Example:
-        Load stored environment config and roll out to it:
+        Save an environment, and load it again:
         ```python
         from prefect_delivery.blocks.fleet import FleetEnvironment
 
-        environment = FleetEnvironment.load("BLOCK_NAME")
+        made = FleetEnvironment(hosts=[{"name": "web1", "address": "web1.example"}])
+        made.save("shop-fleet", overwrite=True)
+        environment = FleetEnvironment.load("shop-fleet")
         ```
     """
 

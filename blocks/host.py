@@ -28,11 +28,12 @@ class HostEnvironment(Environment):
     fails. Without HAProxy the service changes on the public port itself, with a gap.
 
     Example:
-        Load stored environment config and roll out to it:
+        Save an environment, and load it again:
         ```python
         from prefect_delivery.blocks import HostEnvironment
 
-        environment = HostEnvironment.load("BLOCK_NAME")
+        HostEnvironment(root="/srv/shop", port=8080).save("shop-host", overwrite=True)
+        environment = HostEnvironment.load("shop-host")
         ```
     """
 

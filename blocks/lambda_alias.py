@@ -76,11 +76,15 @@ class LambdaAliasEnvironment(AwsEnvironment):
     served before gets it all again. Versions stay; Lambda keeps them.
 
     Example:
-        Load stored environment config and roll out to it:
+        Save an environment, and load it again:
         ```python
         from prefect_delivery.blocks.lambda_alias import LambdaAliasEnvironment
 
-        environment = LambdaAliasEnvironment.load("BLOCK_NAME")
+        made = LambdaAliasEnvironment(
+            function="shop", alias="live", alarms=["shop-errors"], region="eu-west-1"
+        )
+        made.save("shop-lambda", overwrite=True)
+        environment = LambdaAliasEnvironment.load("shop-lambda")
         ```
     """
 

@@ -52,13 +52,20 @@ class PrefectDeploymentEnvironment(Environment):
     release runs its older code. A run that has begun stays with the code it began with.
 
     Example:
-        Load stored environment config and roll out to it:
+        Save an environment, and load it again:
         ```python
         from prefect_delivery.blocks.prefect_deployment import (
             PrefectDeploymentEnvironment,
         )
 
-        environment = PrefectDeploymentEnvironment.load("BLOCK_NAME")
+        made = PrefectDeploymentEnvironment(
+            root="/srv/flows",
+            deployment="production",
+            pool="production",
+            flows={"orders": {"entrypoint": "flows.py:orders"}},
+        )
+        made.save("shop-flows", overwrite=True)
+        environment = PrefectDeploymentEnvironment.load("shop-flows")
         ```
     """
 
