@@ -13,6 +13,14 @@ if TYPE_CHECKING:
     from git_http import GitServer
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--screenshots",
+        action="store_true",
+        help="write the pictures of the docs, docs/images, anew",
+    )
+
+
 @pytest.fixture
 def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A home of its own for the ledger, artifacts, workspaces and logs of one test."""

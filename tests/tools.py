@@ -11,6 +11,7 @@ import sys
 from pathlib import Path
 
 PROGRAMS = {
+    "chromium": ["chromium"],
     "dockerd": ["docker.io", "iptables"],
     "faketime": ["faketime"],
     "fcgiwrap": ["fcgiwrap"],

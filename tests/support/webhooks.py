@@ -3,9 +3,13 @@
 import hashlib
 import hmac
 import json
+import sys
 import uuid
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
+
+import httpx
 
 KEY = "correct horse battery staple"
 A, B, ZERO = "a" * 40, "b" * 40, "0" * 40
@@ -186,3 +190,36 @@ def bitbucket_pull(url: str, source: str = "ann/shop") -> Any:
             "destination": {"branch": {"name": "main"}, "commit": {"hash": A[:12]}},
         },
     }
+
+
+HOOK = """#!{python}
+import sys
+sys.path.insert(0, {support!r})
+from webhooks import tell
+tell({url!r}, {address!r})
+"""
+
+
+def tell_of_pushes(bare: Path, url: str, address: str) -> None:
+    """Have a repository on the git server tell somebody of each push.
+
+    Args:
+        url: Of the repository, as its webhook says it.
+        address: Where the webhook goes.
+    """
+    hook = bare / "hooks" / "post-receive"
+    support = str(Path(__file__).parent)
+    hook.write_text(
+        HOOK.format(python=sys.executable, support=support, url=url, address=address)
+    )
+    hook.chmod(0o755)
+
+
+def tell(url: str, address: str) -> None:
+    """What the hook does: it reads from git which references were pushed."""
+    for line in sys.stdin:
+        before, after, ref = line.split()
+        delivery = github("push", push(url, after, ref, before))
+        httpx.post(
+            address, content=delivery.body, headers=delivery.headers, timeout=60
+        ).raise_for_status()
