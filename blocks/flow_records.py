@@ -57,15 +57,15 @@ class FlowRecords:
         return self._folder / f"{digest}.json"
 
 
-def read_flows(folder: Path, entrypoints: Mapping[str, str]) -> tuple[Flows, list[str]]:
-    """The flows of a release that are at these entrypoints, and what is wrong.
+def read_flows(folder: Path, entrypoints: Mapping[str, str]) -> Flows:
+    """The flows of a release that are at these entrypoints.
 
     Args:
         folder: Where the release is unpacked.
         entrypoints: `file.py:function` by the flow's name.
 
     Raises:
-        ActionFailed: The release cannot be read at all.
+        ActionFailed: One is not there, or is called otherwise; names all that is wrong.
     """
     command = [sys.executable, "-I", str(_READER), *entrypoints.values()]
     try:
@@ -97,4 +97,8 @@ def read_flows(folder: Path, entrypoints: Mapping[str, str]) -> tuple[Flows, lis
             problems.append(f"{entrypoint}: the flow's name is '{answer['name']}'")
         else:
             flows[name] = answer
-    return flows, problems
+    if problems:
+        raise ActionFailed(
+            f"the release does not fit the environment: {'; '.join(problems)}"
+        )
+    return flows

@@ -110,13 +110,20 @@ class PrefectDeploymentEnvironment(Environment):
         """
         with prefect_server() as client:
             found = {name: self._find(client, name) for name in self.flows}
-        led = {name: _led_to(each) for name, each in found.items()}
-        digests = {digest for digest in led.values() if digest}
-        if len(digests) != 1 or not self._releases.folder(*digests).is_dir():
+        digests = {digest for each in found.values() if (digest := _led_to(each))}
+        if len(digests) != 1:
             return None
         (digest,) = digests
-        flows = self._records.read(digest) or {}
-        whole = all(led[name] == digest for name in self.flows if name in flows)
+        flows = self._records.read(digest)
+        if flows is None or not self._releases.folder(digest).is_dir():
+            return None
+        whole = all(
+            (made := found[name]) is not None
+            and made.entrypoint == flows[name]["entrypoint"]
+            and _led_to(made) == digest
+            for name in self.flows
+            if name in flows
+        )
         return digest if whole else None
 
     def prepare(self, release: Release, fence: int) -> None:
@@ -133,19 +140,20 @@ class PrefectDeploymentEnvironment(Environment):
         self._check_server()
         self._releases.unpack(release, self._fenced(fence))
         known = self._records.read(release.digest)
-        missing = {
+        unread = {
             name: flow.entrypoint
             for name, flow in self.flows.items()
-            if known is None or name not in known
+            if (known or {}).get(name, {}).get("entrypoint") != flow.entrypoint
         }
-        if not missing:
+        if not unread:
             return
-        read, problems = read_flows(self.folder_of(release), missing)
-        # An earlier release need not have what was added to the environment since.
-        if problems and known is None:
-            raise ActionFailed(
-                f"the release does not fit the environment: {'; '.join(problems)}"
-            )
+        try:
+            read = read_flows(self.folder_of(release), unread)
+        except ActionFailed:
+            # An earlier release need not have what was added to the environment since.
+            if known is None:
+                raise
+            return
         with self._fenced(fence):
             self._records.write(release.digest, {**(known or {}), **read})
 
@@ -261,7 +269,7 @@ def _led_to(deployment: DeploymentResponse | None) -> str | None:
     steps = deployment.pull_steps if deployment else None
     if not deployment or not steps or len(steps) != 1 or PULL not in steps[0]:
         return None
-    digest = Path(steps[0][PULL]["directory"]).name
+    digest = Path(steps[0][PULL].get("directory", "")).name
     ours = _DIGEST.fullmatch(digest) and deployment.version == _version(digest)
     return digest if ours else None
 

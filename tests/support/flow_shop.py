@@ -33,6 +33,23 @@ def sell() -> str:
 '''
 
 
+def release_of(folder: Path, files: dict[str, str]) -> Release:
+    """A release of these files, which are written into a folder first."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, text in files.items():
+        (folder / name).write_text(text)
+    artifact = Artifact.of(folder)
+    with Ledger.open() as ledger:
+        return ledger.releases.create(
+            pipeline="shop",
+            execution_id="",
+            artifact=ArtifactRef(digest=artifact.digest, size=artifact.size),
+            revisions={"app": folder.name},
+            definition_digest="0" * 64,
+            variables={},
+        )
+
+
 class FlowShop:
     """An environment called `production` on the server that is configured."""
 
@@ -63,18 +80,12 @@ class FlowShop:
 
     def release(self, word: str, text: str = FLOWS) -> Release:
         """A release whose flows return `word`, which they import from a module."""
-        folder = self.folder / "source" / word
-        folder.mkdir(parents=True, exist_ok=True)
-        (folder / "flows.py").write_text(text.replace("{name}", self.name))
-        (folder / "words.py").write_text(f"WORD = {word!r}\n")
-        artifact = Artifact.of(folder)
-        return self.ledger.releases.create(
-            pipeline="shop",
-            execution_id="",
-            artifact=ArtifactRef(digest=artifact.digest, size=artifact.size),
-            revisions={"app": word},
-            definition_digest="0" * 64,
-            variables={},
+        return release_of(
+            self.folder / "source" / word,
+            {
+                "flows.py": text.replace("{name}", self.name),
+                "words.py": f"WORD = {word!r}\n",
+            },
         )
 
     def deployment(self, flow: str) -> DeploymentResponse | None:
