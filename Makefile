@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 INSTALL = $(BIN)/uv pip install -q --python $(BIN)/python --compile-bytecode
 
 
-.PHONY: demo test faults quick lint types generate lock clean
+.PHONY: demo test faults quick lint types bench bench-full generate lock clean
 
 demo: $(VENV)/demo.stamp
 	$(BIN)/python tests/tools.py haproxy
@@ -32,6 +32,13 @@ quick: $(VENV)/dev.stamp
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/python -m pytest tests/unit -n 2
+
+# Beside what people would use instead; the full run writes docs/performance.md.
+bench: $(VENV)/dev.stamp
+	$(BIN)/python -m benchmarks
+
+bench-full: $(VENV)/dev.stamp
+	$(BIN)/python -m benchmarks --full --page
 
 generate: $(VENV)/dev.stamp
 	$(BIN)/python -m prefect_delivery.registry

@@ -1,0 +1,150 @@
+"""A run of the benchmarks: who takes part, what is measured, what was found."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from benchmarks.harness import (
+    Contender,
+    Missing,
+    Ratio,
+    Results,
+    Sample,
+    play,
+    ratio,
+)
+from benchmarks.lab import Lab
+from benchmarks.peers import Peer, peers
+from benchmarks.work import Work
+
+
+@dataclass(frozen=True)
+class Goal:
+    """What a figure should not exceed.
+
+    Attributes:
+        what: The figure, in words.
+        limit: The greatest value that is good.
+        figure: Finds it in the results of a case.
+        why: Why it is missed, where it is; kept by hand, with the measured floor.
+    """
+
+    what: str
+    limit: float
+    figure: Callable[[Results], Ratio | None]
+    why: str = ""
+
+
+def over(
+    one: str, other: str, figure: Callable[[Sample], float]
+) -> Callable[[Results], Ratio | None]:
+    """The ratio of two contenders as the figure of a goal."""
+    return lambda results: ratio(results, one, other, figure)
+
+
+@dataclass(frozen=True)
+class Case:
+    """Contenders that do the same.
+
+    Attributes:
+        rounds: How often each.
+        seconds: After which no further round begins.
+        base: The contender to whom ratios are shown.
+        warm: Whether a round before does not count.
+    """
+
+    name: str
+    contenders: list[Contender]
+    rounds: int
+    seconds: float
+    goals: tuple[Goal, ...] = ()
+    base: str = "bash"
+    warm: bool = True
+
+
+@dataclass
+class Bench:
+    """Those who take part, installed and started.
+
+    Attributes:
+        full: Take the time for figures that are published.
+        missing: Peers that cannot be had here, with the reason.
+    """
+
+    lab: Lab
+    full: bool
+    say: Callable[[str], None]
+    missing: dict[str, str] = field(default_factory=dict[str, str])
+    _peers: list[Peer] = field(default_factory=list[Peer])
+
+    def start(self) -> None:
+        """Install peers, and start their daemons."""
+        for kind in peers():
+            if kind.slow and not self.full:
+                self.missing[kind.name] = "takes part in `make bench-full` only"
+                continue
+            self.say(f"preparing {kind.name}")
+            peer = kind(self.lab)
+            try:
+                peer.start()
+            except (Missing, OSError, TimeoutError) as error:
+                self.missing[kind.name] = str(error)
+            else:
+                self._peers.append(peer)
+
+    def case(
+        self,
+        name: str,
+        work: Work,
+        *goals: Goal,
+        rounds: int,
+        seconds: float,
+        base: str = "bash",
+    ) -> Case:
+        """Everybody who can does `work`."""
+        contenders = [
+            peer.contender(work, rounds) for peer in self._peers if peer.can(work)
+        ]
+        return Case(name, contenders, rounds, seconds, goals, base)
+
+
+class Workload(Protocol):
+    """A module of this package that measures something."""
+
+    TITLE: str
+    ABOUT: str
+
+    def cases(self, bench: Bench) -> list[Case]:
+        """What to measure."""
+        ...
+
+
+@dataclass(frozen=True)
+class Measured:
+    """A case, and what was measured."""
+
+    title: str
+    about: str
+    case: Case
+    results: Results
+
+
+def measure(workload: Workload, bench: Bench) -> list[Measured]:
+    """Measure all cases of a workload."""
+    found: list[Measured] = []
+    try:
+        cases = workload.cases(bench)
+    except Exception as error:  # noqa: BLE001 - the others are measured all the same
+        bench.missing[workload.TITLE] = f"{type(error).__name__}: {error}"
+        return found
+    for case in cases:
+        bench.say(f"{workload.TITLE}: {case.name}")
+        results = play(
+            case.contenders,
+            rounds=case.rounds,
+            seconds=case.seconds,
+            warm=case.warm,
+            say=bench.say,
+        )
+        found.append(Measured(workload.TITLE, workload.ABOUT, case, results))
+    return found

@@ -1,0 +1,160 @@
+"""A Prefect server, and a warm worker of ours that takes runs from it."""
+
+import time
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import httpx
+
+from benchmarks.harness import memory_of
+from benchmarks.lab import BIN, LIMIT, Lab, call, clean, free_port, until
+from prefect_delivery.ledger import Ledger
+
+LOOK = 0.01
+"""Seconds between two looks into the ledger while a run goes on."""
+ASK = 0.05
+"""Seconds between two questions to Prefect's server, once the ledger says it ended."""
+TRIES = 100
+OVER = ["COMPLETED", "FAILED", "CRASHED", "CANCELLED"]
+
+
+class Site:
+    """A machine with a Prefect server, a ledger, and perhaps a worker.
+
+    Args:
+        name: Of its folder.
+        more: Settings, as environment variables.
+    """
+
+    def __init__(self, lab: Lab, name: str, more: dict[str, str]) -> None:
+        self.folder = lab.folder / name
+        self._lab = lab
+        self._deployments: dict[str, str] = {}
+        port = free_port()
+        self.url = f"http://127.0.0.1:{port}/api"
+        self.environment = {
+            **clean(),
+            "HOME": str(self.folder),
+            "PREFECT_HOME": str(self.folder / "prefect"),
+            "PREFECT_DELIVERY_HOME": str(self.folder / "delivery"),
+            "PREFECT_DELIVERY_USER": "bench",
+            "PREFECT_API_URL": self.url,
+            "NO_COLOR": "1",
+            **more,
+        }
+        command = ["server", "start", "--host", "127.0.0.1", "--port", str(port)]
+        self.server = [self._start("server", BIN / "prefect", *command)]
+        self.worker: list[int] = []
+        until(self._answers, "Prefect's server", every=0.2)
+        self._http = httpx.Client(base_url=self.url, timeout=60)
+
+    @property
+    def ledger(self) -> Ledger:
+        url = self.environment.get("PREFECT_DELIVERY_LEDGER_URL")
+        return Ledger(url or f"sqlite:///{self.folder}/delivery/ledger.db")
+
+    def work(self) -> None:
+        """Start a worker, unless there is one, and wait until it takes runs."""
+        if self.worker:
+            return
+        self.worker = [self._start("worker", BIN / "deliver", "worker")]
+        until(self._serves, "the worker", every=0.2)
+
+    def deploy(self, *files: Path) -> None:
+        self.call("deploy", *map(str, files))
+
+    def call(self, *words: str, folder: Path | None = None) -> str:
+        """Run a command of `deliver`."""
+        return call(
+            BIN / "deliver",
+            *words,
+            environment=self.environment,
+            folder=folder or self.folder,
+        )
+
+    def run(self, pipeline: str, count: int = 1) -> "Burst":
+        """Ask Prefect for runs of a pipeline, and wait for the end of all.
+
+        Raises:
+            RuntimeError: One did not succeed.
+        """
+        deployment = self._deployments.get(pipeline)
+        if deployment is None:
+            found = self._http.get(f"/deployments/name/pipeline/{pipeline}")
+            deployment = found.raise_for_status().json()["id"]
+            self._deployments[pipeline] = deployment
+        runs = [self._ask_for(deployment) for _ in range(count)]
+        burst = self._wait(runs)
+        if burst.failed:
+            raise RuntimeError(f"{burst.failed} of {count} failed")
+        return burst
+
+    def _ask_for(self, deployment: str) -> str:
+        path = f"/deployments/{deployment}/create_flow_run"
+        for _ in range(TRIES):
+            answer = self._http.post(path, json={"state": {"type": "SCHEDULED"}})
+            if answer.status_code != httpx.codes.SERVICE_UNAVAILABLE:
+                break
+            time.sleep(ASK)  # its SQLite has another writer
+        return str(answer.raise_for_status().json()["id"])
+
+    def _wait(self, runs: list[str]) -> "Burst":
+        deadline = time.monotonic() + LIMIT
+        burst = Burst()
+        left = list(runs)
+        with self.ledger as ledger:
+            while left and time.monotonic() < deadline:
+                time.sleep(LOOK if len(runs) == 1 else 10 * LOOK)
+                found = ledger.executions.started_with(left[0])
+                if found is not None and found.status.ended:
+                    left.pop(0)
+                if len(runs) > 1:
+                    burst.look(memory_of(self.worker))
+        while self._count(runs, OVER) < len(runs):
+            if time.monotonic() > deadline:
+                raise TimeoutError(f"{len(left)} of {len(runs)} have not ended")
+            time.sleep(ASK)
+        burst.failed = self._count(runs, OVER[1:])
+        return burst
+
+    def _count(self, runs: list[str], states: list[str]) -> int:
+        wanted = {"id": {"any_": runs}, "state": {"type": {"any_": states}}}
+        answer = self._http.post("/flow_runs/count", json={"flow_runs": wanted})
+        return int(answer.raise_for_status().json())
+
+    def _start(self, name: str, *command: str | Path) -> int:
+        folder = self.folder / name
+        return self._lab.start(*command, folder=folder, environment=self.environment)
+
+    def _answers(self) -> bool:
+        try:
+            return httpx.get(f"{self.url}/health", timeout=5).is_success
+        except httpx.HTTPError:
+            return False
+
+    def _serves(self) -> bool:
+        answer = self._http.post("/work_pools/delivery/workers/filter", json={})
+        found: list[dict[str, Any]] = answer.json() if answer.is_success else []
+        return any(each["status"] == "ONLINE" for each in found)
+
+
+class Burst:
+    """What was seen of runs that were asked for at once.
+
+    Attributes:
+        failed: How many did not succeed.
+        memory: Megabytes that the worker and all its runs held at the most.
+    """
+
+    failed = 0
+    memory = 0.0
+
+    def look(self, memory: float) -> None:
+        self.memory = max(self.memory, memory)
+
+
+@cache
+def site(lab: Lab) -> Site:
+    """The one that all share who need Prefect's server, on SQLite."""
+    return Site(lab, "site", {})

@@ -1,0 +1,10 @@
+#!/bin/sh -e
+release="$RELEASES/$COMMIT"
+rm -rf "$release.new"
+mkdir -p "$RELEASES"
+cp -r "$WORK/source/site" "$release.new"
+rm -rf "$release"
+mv "$release.new" "$release"
+ln -sfn "$release" "$RELEASES/current.new"
+mv -T "$RELEASES/current.new" "$RELEASES/current"
+test -s "$RELEASES/current/sample/VERSION"
