@@ -2,14 +2,16 @@
 
 from collections.abc import Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from prefect_delivery.codepipeline.declaration import Declaration, read_declaration
-from prefect_delivery.codepipeline.exchange import import_declaration
 from prefect_delivery.codepipeline.kinds import Kind, kind_of, read_any
-from prefect_delivery.codepipeline.template import pipelines_in
 from prefect_delivery.definition.loader import load, load_file, text_of
 from prefect_delivery.definition.models import Pipeline
 from prefect_delivery.errors import DefinitionError, Problem, Refused
+
+if TYPE_CHECKING:
+    # What reads other kinds of files is imported when there is one.
+    from prefect_delivery.codepipeline.declaration import Declaration
 
 
 def read_pipeline(path: Path) -> Pipeline:
@@ -21,8 +23,7 @@ def read_pipeline(path: Path) -> Pipeline:
     """
     if kind_of(text_of(path), path.name) is Kind.NATIVE:
         return load_file(path)
-    declaration = the_one(declarations_in(path), path)
-    return import_declaration(declaration, folder=path.resolve().parent).pipeline
+    return _imported(path, folder=path.resolve().parent)
 
 
 def read_unplaced(path: Path) -> Pipeline:
@@ -35,12 +36,12 @@ def read_unplaced(path: Path) -> Pipeline:
     text = text_of(path)
     if kind_of(text, path.name) is Kind.NATIVE:
         return load(text, file=str(path))
-    return import_declaration(the_one(declarations_in(path), path)).pipeline
+    return _imported(path)
 
 
 def declarations_in(
     path: Path, parameters: Mapping[str, str] | None = None
-) -> dict[str, Declaration]:
+) -> "dict[str, Declaration]":
     """CodePipeline's declarations in a file, by logical id or pipeline name.
 
     Args:
@@ -49,6 +50,9 @@ def declarations_in(
     Raises:
         DefinitionError: The file or one of them is wrong, or there cannot be any.
     """
+    from prefect_delivery.codepipeline.declaration import read_declaration
+    from prefect_delivery.codepipeline.template import pipelines_in
+
     text = text_of(path)
     kind = kind_of(text, path.name)
     if kind is Kind.DECLARATION:
@@ -61,8 +65,8 @@ def declarations_in(
 
 
 def the_one(
-    found: dict[str, Declaration], path: Path, name: str | None = None
-) -> Declaration:
+    found: "dict[str, Declaration]", path: Path, name: str | None = None
+) -> "Declaration":
     """The declaration that is meant.
 
     Args:
@@ -86,3 +90,11 @@ def the_one(
         f"{problem} (there are: {known})",
         hint=f"deliver import {path} --pipeline {next(iter(found))}",
     )
+
+
+def _imported(path: Path, folder: Path | None = None) -> Pipeline:
+    from prefect_delivery.codepipeline.exchange import import_declaration
+
+    return import_declaration(
+        the_one(declarations_in(path), path), folder=folder
+    ).pipeline
