@@ -44,7 +44,7 @@ def _delivery(lab: Lab) -> dict[str, Any]:
         '"$TOOLS" -m zipfile -e dist/*.whl site',
     ]
     return {
-        "Source": _source(lab),
+        "Source": _source(lab.repository),
         "Build": {
             "actions": {
                 "wheel": {
@@ -81,7 +81,7 @@ def _delivery(lab: Lab) -> dict[str, Any]:
 
 
 def _actions(lab: Lab, count: int, *, parallel: bool) -> dict[str, Any]:
-    stages: dict[str, Any] = {"Source": _source(lab)}
+    stages: dict[str, Any] = {"Source": _source(lab.small)}
     for first in range(0, count, LARGEST):
         stages[f"Work{first}"] = {
             "actions": {
@@ -96,6 +96,6 @@ def _actions(lab: Lab, count: int, *, parallel: bool) -> dict[str, Any]:
     return stages
 
 
-def _source(lab: Lab) -> dict[str, Any]:
-    url = str(lab.repository)
-    return {"actions": {"sample": {"uses": "source/git", "with": {"url": url}}}}
+def _source(repository: Path) -> dict[str, Any]:
+    uses = {"uses": "source/git", "with": {"url": str(repository)}}
+    return {"actions": {"sample": uses}}

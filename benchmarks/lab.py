@@ -15,7 +15,7 @@ from typing import Self
 import psutil
 
 from benchmarks.harness import Missing
-from benchmarks.sample import make_repository
+from benchmarks.sample import make_repository, make_small_repository
 
 STEPS = Path(__file__).with_name("steps")
 BIN = Path(sys.executable).parent
@@ -46,6 +46,8 @@ class Lab:
     def __enter__(self) -> Self:
         self.repository = self.folder / "sample.git"
         self.commit = make_repository(self.repository)
+        self.small = self.folder / "small.git"
+        make_small_repository(self.small)
         self.tools = self.venv("tools", "setuptools>=70", "wheel", "pytest>=8")
         return self
 

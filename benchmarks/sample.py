@@ -53,6 +53,16 @@ def make_repository(folder: Path) -> str:
     return git(work, "rev-parse", "main")
 
 
+def make_small_repository(folder: Path) -> None:
+    """Write a bare repository with one file, for actions that need nothing of it."""
+    work = folder.with_suffix(".work")
+    work.mkdir()
+    (work / "README").write_text("small\n")
+    git(work, "init", "-q", "-b", "main")
+    commit(work, "one")
+    git(work, "clone", "-q", "--bare", str(work), str(folder))
+
+
 def commit(work: Path, message: str) -> None:
     git(work, "add", "-A")
     author = ["-c", "user.name=bench", "-c", "user.email=bench@localhost"]

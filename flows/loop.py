@@ -15,7 +15,7 @@ from typing import Any, Protocol
 
 from prefect_delivery.actions import Artifact, Job, Outputs
 from prefect_delivery.control import waiting_actions
-from prefect_delivery.definition.models import Action, Rule
+from prefect_delivery.definition.models import Action, Pipeline, Rule
 from prefect_delivery.engine.conditions import shown, spec_of
 from prefect_delivery.engine.decide import decide
 from prefect_delivery.engine.gate import Hold
@@ -100,6 +100,7 @@ class Loop:
     deployed: bool = False
     who: Callable[[], Awaitable[str]] | None = None
     _attempt: Attempt = field(init=False)
+    _definition: Pipeline = field(init=False)
     _jobs: dict[Key, Job] = field(default_factory=dict[Key, Job])
     _logs: dict[Key, LogWriter] = field(default_factory=dict[Key, LogWriter])
     _ended: "asyncio.Queue[tuple[Key, Result]]" = field(
@@ -311,8 +312,7 @@ class Loop:
             waits = result.waiting or result.again
             status = Status.WAITING if waits else Status.SUCCEEDED
         self._logs.pop(key).close()
-        execution = self.ledger.executions.get(self.execution_id)
-        spec = spec_of(execution.definition.stages[stage], action)
+        spec = spec_of(self._definition.stages[stage], action)
         try:
             self.ledger.executions.end_action(
                 self._attempt,
@@ -340,6 +340,7 @@ class Loop:
     def _adopt(self) -> None:
         """Carry out again what a dead loop had begun: actions attach or repeat."""
         execution = self.ledger.executions.get(self.execution_id)
+        self._definition = execution.definition
         for stage, run in execution.stages.items():
             for action, attempts in run.actions.items():
                 if attempts[-1].status is Status.IN_PROGRESS:

@@ -3,7 +3,7 @@
 import asyncio
 import json
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AsyncExitStack, contextmanager
 from functools import partial
 from pathlib import Path
 from typing import Any, cast
@@ -13,7 +13,12 @@ from httpx import HTTPError
 from prefect import flow
 from prefect.client.orchestration import PrefectClient, get_client
 from prefect.client.schemas import FlowRun, State
-from prefect.context import FlowRunContext, SettingsContext, get_settings_context
+from prefect.context import (
+    FlowRunContext,
+    SettingsContext,
+    SyncClientContext,
+    get_settings_context,
+)
 from prefect.exceptions import PrefectException
 from prefect.settings import PREFECT_CLIENT_MAX_RETRIES
 from prefect.states import Cancelled, Completed, Failed
@@ -145,7 +150,10 @@ def _read(definition: str | dict[str, Any]) -> Pipeline:
 async def _drive(ledger: Ledger, execution: Execution) -> dict[str, Any]:
     flow_run = _flow_run()
     deployed = flow_run.deployment_id is not None
-    async with get_client() as client:
+    async with AsyncExitStack() as stack:
+        client = await stack.enter_async_context(get_client())
+        # For the tasks: each would open one, and load all certificates, again.
+        stack.enter_context(SyncClientContext.get_or_create())
         if deployed:
             for why in await take_answers(client, flow_run.id, ledger, execution):
                 notice(f"an answer does not count: {why}")
