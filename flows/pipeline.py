@@ -24,6 +24,7 @@ from prefect.settings import PREFECT_CLIENT_MAX_RETRIES
 from prefect.states import Cancelled, Completed, Failed
 
 from prefect_delivery import control
+from prefect_delivery.actions import run_logger
 from prefect_delivery.definition import load, load_file
 from prefect_delivery.definition.models import Pipeline
 from prefect_delivery.engine.state import Execution, Status
@@ -35,6 +36,7 @@ from prefect_delivery.flows.performers import Engine, task_runner
 from prefect_delivery.flows.signals import not_missed, taken
 from prefect_delivery.flows.suspension import suspend, take_answers
 from prefect_delivery.ledger import Ledger
+from prefect_delivery.outbox import Courier
 from prefect_delivery.triggers import succeeded
 
 ASK = 5.0
@@ -168,11 +170,14 @@ async def _drive(ledger: Ledger, execution: Execution) -> dict[str, Any]:
             deployed=deployed,
             who=partial(_who_ended, client, flow_run.id),
         )
+        courier = Courier(ledger, execution.id, partial(run_logger().warning, "%s"))
+        await asyncio.to_thread(courier.start)
         try:
             # Where nobody watches, it is Prefect's worker that ends this process.
             with taken(loop.interrupt) if also.get() else not_missed(loop.end):
                 ended = await drive(loop)
         finally:
+            await asyncio.to_thread(courier.close)
             await observer.close()
             if not await page.close():
                 _be_brief()

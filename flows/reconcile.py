@@ -16,6 +16,7 @@ from prefect_delivery.flows.waking import wake
 from prefect_delivery.holder import is_dead
 from prefect_delivery.inbox import process
 from prefect_delivery.ledger import Ledger
+from prefect_delivery.outbox import tell_all
 from prefect_delivery.rollout.driver import recover
 from prefect_delivery.settings import settings
 
@@ -41,7 +42,8 @@ def reconcile() -> list[str]:
 def set_right(ledger: Ledger, say: Say) -> None:
     """Finish or undo rollouts, close executions, remove what has lost its owner.
 
-    Webhooks that were accepted and not carried out yet are carried out.
+    Webhooks that were accepted and not carried out yet are carried out, and whoever was
+    not told of something is told.
     """
     _finish_rollouts(ledger, say)
     close_dead(ledger, say)
@@ -49,6 +51,7 @@ def set_right(ledger: Ledger, say: Say) -> None:
     _remove_containers(say)
     _collect_artifacts(ledger, say)
     process(ledger, say)
+    tell_all(ledger, say)
 
 
 def _finish_rollouts(ledger: Ledger, say: Say) -> None:

@@ -136,8 +136,9 @@ def reconcile(*, output: Output = "text") -> int:
 
     Rollouts are finished or undone, executions without a process are closed, workspaces
     without an owner are removed. Deployed executions that waited and can go on are
-    resumed, those that lost their process are carried out again. Safe to repeat at any
-    time; a deployed reconcile does it each minute.
+    resumed, those that lost their process are carried out again. Webhooks
+    are carried out, and notifications sent, that could not be before. Safe to repeat at
+    any time; a deployed reconcile does it each minute.
 
     For example:
 

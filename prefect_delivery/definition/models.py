@@ -18,6 +18,7 @@ ArtifactName = Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{1,100}$")]
 Namespace = Annotated[str, Field(pattern=r"^[A-Za-z0-9@_-]{1,100}$")]
 VariableName = Annotated[str, Field(pattern=r"^[A-Za-z0-9@_-]{1,128}$")]
 Uses = Annotated[str, Field(pattern=r"^[a-z0-9-]+/[a-z0-9-]+$")]
+Block = Annotated[str, Field(pattern=r"^[a-z0-9-]+/[a-z0-9-]{1,200}$")]
 Minutes = Annotated[float, Field(gt=0, le=86_400)]
 Pattern = Annotated[str, Field(min_length=1, max_length=255)]
 
@@ -114,6 +115,19 @@ class OnFailure(Model):
     )
 
 
+class Notification(Model):
+    """Whom to tell of what happens."""
+
+    to: Block = Field(
+        description="A saved notification block, such as slack-webhook/team."
+    )
+    on: list[Pattern] = Field(
+        min_length=1,
+        max_length=50,
+        description="Events, such as pipeline.failed, as glob patterns.",
+    )
+
+
 class Stage(Model):
     """Actions that succeed or fail together."""
 
@@ -142,6 +156,11 @@ class Stage(Model):
     )
     on_failure: OnFailure | None = Field(
         default=None, description="What happens when the stage fails."
+    )
+    notifications: list[Notification] = Field(
+        default_factory=list,
+        max_length=20,
+        description="Whom to tell of what happens in the stage.",
     )
 
 
@@ -257,6 +276,11 @@ class Pipeline(Model):
     environments: dict[Name, dict[str, Any]] = Field(
         default_factory=dict,
         description="Environments for local use; a saved block of the name wins.",
+    )
+    notifications: list[Notification] = Field(
+        default_factory=list,
+        max_length=20,
+        description="Whom to tell of what happens in all stages.",
     )
     stages: dict[Name, Stage] = Field(
         min_length=1, max_length=50, description="Stages in order."

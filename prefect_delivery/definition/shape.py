@@ -26,6 +26,7 @@ _KINDS = {
 }
 _NAME_RULE = {
     r"^[a-z0-9-]+/[a-z0-9-]+$": "is not of the form category/provider",
+    r"^[a-z0-9-]+/[a-z0-9-]{1,200}$": "is not of the form block-type/block-name",
     r"^[A-Za-z0-9.@_-]{1,100}$": "may hold letters, digits and . @ _ - only",
     r"^[A-Za-z0-9_-]{1,100}$": "may hold letters, digits, _ and - only",
     r"^[A-Za-z0-9@_-]{1,100}$": "may hold letters, digits and @ _ - only",

@@ -5,6 +5,7 @@ from prefect_delivery.ledger.ledger import Ledger
 from prefect_delivery.ledger.records import (
     Attempt,
     Deployed,
+    Destination,
     Entry,
     EnvironmentState,
     Lease,
@@ -19,6 +20,7 @@ from prefect_delivery.ledger.records import (
     Step,
     Told,
     Transition,
+    Turn,
     Unattended,
     Waited,
     never,
@@ -27,6 +29,7 @@ from prefect_delivery.ledger.records import (
 __all__ = [
     "Attempt",
     "Deployed",
+    "Destination",
     "Entry",
     "EnvironmentState",
     "Lease",
@@ -43,6 +46,7 @@ __all__ = [
     "Step",
     "Told",
     "Transition",
+    "Turn",
     "Unattended",
     "Waited",
     "never",

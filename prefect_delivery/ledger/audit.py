@@ -44,7 +44,7 @@ class Audit(Room):
         if actor is not None:
             query = query.filter_by(actor=actor)
         with self._database.read() as connection:
-            return [_entry(row) for row in connection.execute(query)]
+            return [entry_of(row) for row in connection.execute(query)]
 
     def get(self, number: int) -> Entry:
         """One entry.
@@ -57,7 +57,7 @@ class Audit(Room):
             row = connection.execute(query).first()
         if row is None:
             raise Refused(f"there is no entry {number}", hint="deliver audit list")
-        return _entry(row)
+        return entry_of(row)
 
     def verify(self, holds: str | None = None) -> None:
         """Recompute the whole chain.
@@ -97,7 +97,8 @@ def _follows(row: Row[Any], previous: str, seq: int) -> bool:
     return found == (seq, previous, chain.hash_of(previous, fields))
 
 
-def _entry(row: Row[Any]) -> Entry:
+def entry_of(row: Row[Any]) -> Entry:
+    """The entry that a row holds."""
     fields = row._asdict()
     del fields["previous"]
     return Entry(**fields | {"detail": json.loads(fields["detail"])})

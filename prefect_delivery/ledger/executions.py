@@ -13,6 +13,7 @@ from uuid import uuid4
 
 from sqlalchemy import Select, func, insert, select
 
+from prefect_delivery.definition.events import places_of
 from prefect_delivery.definition.models import Pipeline
 from prefect_delivery.engine.state import Carried, Execution, Status
 from prefect_delivery.errors import Refused
@@ -22,6 +23,7 @@ from prefect_delivery.ledger.claims import Claims
 from prefect_delivery.ledger.database import Transaction, writes
 from prefect_delivery.ledger.gates import Gates
 from prefect_delivery.ledger.interventions import Interventions
+from prefect_delivery.ledger.outbox import open_places
 from prefect_delivery.ledger.overrides import Overrides
 from prefect_delivery.ledger.progress import Progress
 from prefect_delivery.ledger.tables import executions, external_ids, pipelines
@@ -207,6 +209,7 @@ def begin(
         "attempt": 0,
     }
     tx.execute(insert(executions).values(values))
+    open_places(tx, places_of(definition))
     tx.audit(
         started_by,
         "start execution",

@@ -67,14 +67,16 @@ class Gates(Room):
                     _wait(tx, execution, stage, run, reason)
             case Superseded(by=newer):
                 reason = f"superseded by #{newer} before {stage}"
-                if _is_inside_of_another(tx, execution, stage):
+                inside = _is_inside_of_another(tx, execution, stage)
+                if inside:
                     # Superseding happens between stages: what is inside ends first.
                     values = {"status": Status.SUPERSEDED, "ended": tx.now}
                     _put(tx, execution, stage, run, **values, reason=reason)
                     end_waits(tx, execution.id, stage)
                 else:
                     _end(tx, execution.id, reason)
-                tx.audit(attempt.holder, "supersede", subject, by=newer)
+                detail = {"by": newer, "ended": not inside}
+                tx.audit(attempt.holder, "supersede", subject, **detail)
         return verdict
 
     def would_enter(self, execution_id: str, stage: str) -> Verdict:
@@ -285,13 +287,14 @@ def _supersede_approval(
     query = select(executions).filter_by(pipeline=execution.pipeline, number=older)
     row = tx.execute(query).one()
     reason = f"superseded by #{execution.number} in {stage}"
-    tx.execute(
-        update(action_runs)
-        .where(action_runs.c.execution_id == row.id, action_runs.c.ended.is_(None))
-        .values(status=Status.STOPPED, ended=tx.now, error=reason, retryable=False)
-    )
+    asking = action_runs.c.execution_id == row.id, action_runs.c.ended.is_(None)
+    actions = tx.execute(select(action_runs.c.action).where(*asking)).scalars()
+    detail = {"by": execution.number, "ended": True, "actions": sorted(actions)}
+    values = {"status": Status.STOPPED, "ended": tx.now, "error": reason}
+    change = update(action_runs).where(*asking)
+    tx.execute(change.values(**values, retryable=False))
     _end(tx, row.id, reason)
-    tx.audit(by, "supersede", f"{title(row)} / {stage}", by=execution.number)
+    tx.audit(by, "supersede", f"{title(row)} / {stage}", **detail)
 
 
 def _end(tx: Transaction, execution_id: str, reason: str) -> None:

@@ -17,6 +17,7 @@ from prefect_delivery.ledger.environments import Environments
 from prefect_delivery.ledger.executions import Executions
 from prefect_delivery.ledger.inbox import Inbox
 from prefect_delivery.ledger.leases import Leases
+from prefect_delivery.ledger.outbox import Outbox
 from prefect_delivery.ledger.quarantine import Quarantine
 from prefect_delivery.ledger.releases import Releases
 from prefect_delivery.ledger.rollouts import Rollouts
@@ -66,6 +67,7 @@ class Ledger:
         self.changes = Changes(self._database)
         self.inbox = Inbox(self._database)
         self.statuses = Statuses(self._database)
+        self.outbox = Outbox(self._database)
         self.audit = Audit(self._database)
         bring_up_to_date(self._database)
 

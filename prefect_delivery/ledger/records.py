@@ -265,6 +265,45 @@ class Told:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Destination:
+    """Somebody outside who is told of what happens.
+
+    Attributes:
+        position: Number of the last entry of the audit log that it has heard of.
+        behind: Entries since, most of which do not concern it.
+        tries: How often it could not be told what comes next, and `error` why.
+        since: When that began.
+        due: Whether it is time to try again.
+    """
+
+    name: str
+    position: int
+    behind: int
+    tries: int
+    error: str | None
+    since: datetime | None
+    due: bool
+
+
+@dataclass(frozen=True, kw_only=True)
+class Turn:
+    """The right to tell a destination.
+
+    Attributes:
+        token: Fencing token: grows with every taking.
+        position: Number of the last entry that it has heard of.
+        tries: How often it could not be told what comes next.
+        ttl: Seconds that each report of the sender lasts.
+    """
+
+    destination: str
+    token: int
+    position: int
+    tries: int
+    ttl: float
+
+
+@dataclass(frozen=True, kw_only=True)
 class Entry:
     """One line of the audit log.
 

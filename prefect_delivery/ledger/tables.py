@@ -376,6 +376,20 @@ statuses = Table(
     Column("error", Words),
 )
 
+outbox = Table(
+    "outbox",
+    metadata,
+    Column("destination", Words, primary_key=True),
+    Column("position", Integer, nullable=False),
+    Column("tries", Integer, nullable=False),
+    Column("due", Moment),
+    Column("error", Words),
+    Column("since", Moment),
+    Column("token", Integer, nullable=False),
+    Column("holder", Words),
+    Column("expires", Moment),
+)
+
 audit = Table(
     "audit",
     metadata,

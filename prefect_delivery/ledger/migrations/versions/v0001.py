@@ -293,6 +293,18 @@ def _create_tables() -> None:
         sa.Column("error", sa.Text),
     )
     op.create_table(
+        "outbox",
+        sa.Column("destination", sa.Text, primary_key=True),
+        sa.Column("position", sa.Integer, nullable=False),
+        sa.Column("tries", sa.Integer, nullable=False),
+        sa.Column("due", sa.DateTime(timezone=True)),
+        sa.Column("error", sa.Text),
+        sa.Column("since", sa.DateTime(timezone=True)),
+        sa.Column("token", sa.Integer, nullable=False),
+        sa.Column("holder", sa.Text),
+        sa.Column("expires", sa.DateTime(timezone=True)),
+    )
+    op.create_table(
         "audit",
         sa.Column("seq", sa.Integer, primary_key=True, autoincrement=False),
         sa.Column("at", sa.DateTime(timezone=True), nullable=False),

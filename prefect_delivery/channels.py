@@ -1,0 +1,145 @@
+"""Ways out: Prefect's events, and the notification blocks that people have saved."""
+
+import inspect
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any, ClassVar, Final, Protocol, cast
+
+import httpx
+from prefect.blocks.abstract import NotificationBlock, NotificationError
+from prefect.client.orchestration import get_client
+from prefect.settings import PREFECT_CLIENT_MAX_RETRIES, temporary_settings
+
+from prefect_delivery.errors import DeliveryError
+from prefect_delivery.events import Event
+from prefect_delivery.happened import Known
+from prefect_delivery.notifications import is_asked_for, message_of
+
+PREFECT: Final = "prefect-events"
+"""The destination that is Prefect itself; blocks have a slash in their names."""
+_REFUSALS: Final = {400, 413, 415, 422}
+"""Answers to the message itself, which would be the same another time."""
+
+
+class Unsent(DeliveryError):
+    """Something could not be sent.
+
+    Attributes:
+        refused: Whether it will never be taken, however often it is sent.
+    """
+
+    def __init__(self, message: str, *, refused: bool = False) -> None:
+        super().__init__(message)
+        self.refused = refused
+
+
+class Channel(Protocol):
+    """A way to one destination."""
+
+    @property
+    def most(self) -> int:
+        """Events that are sent at once."""
+        ...
+
+    def wants(self, event: Event, known: Known) -> bool:
+        """Whether the destination is to be told of an event."""
+        ...
+
+    async def send(self, events: Sequence[Event]) -> None:
+        """Tell it.
+
+        Raises:
+            Exception: It was not told; `unsent` says what that means.
+        """
+        ...
+
+
+class PrefectChannel:
+    """Events of the Prefect server, or of Prefect Cloud.
+
+    They are posted, since only an answer tells that they have arrived.
+    """
+
+    most = 100
+
+    def wants(self, event: Event, known: Known) -> bool:
+        return True
+
+    async def send(self, events: Sequence[Event]) -> None:
+        data = [event.as_data() for event in events]
+        with temporary_settings({PREFECT_CLIENT_MAX_RETRIES: 0}):
+            async with get_client() as client:
+                # Not among the routes that Prefect's client names.
+                await client.request("POST", cast("Any", "/events"), json=data)
+
+
+@dataclass
+class BlockChannel:
+    """A saved notification block of Prefect's, or of a package that is installed.
+
+    Attributes:
+        name: Type and name, such as `slack-webhook/team`.
+    """
+
+    name: str
+    most: ClassVar[int] = 1
+    _block: NotificationBlock | None = field(default=None, init=False)
+
+    def wants(self, event: Event, known: Known) -> bool:
+        execution = known.execution
+        return execution is not None and is_asked_for(
+            event, execution.definition, self.name
+        )
+
+    async def send(self, events: Sequence[Event]) -> None:
+        if self._block is None:
+            self._block = await _load(self.name)
+        for event in events:
+            subject, body = message_of(event)
+            with self._block.raise_on_failure():
+                # Some blocks wait for the answer themselves, others are to be awaited.
+                sent = cast("Any", self._block.notify)(body, subject)
+                if inspect.isawaitable(sent):
+                    await sent
+
+
+def channel_to(destination: str) -> Channel:
+    """The way to a destination."""
+    return PrefectChannel() if destination == PREFECT else BlockChannel(destination)
+
+
+async def _load(name: str) -> NotificationBlock:
+    import prefect.blocks.notifications  # noqa: F401 - makes its blocks known
+    from prefect.blocks.core import Block
+    from prefect.plugins import load_prefect_collections
+
+    load_prefect_collections()
+    try:
+        block = await Block.aload(name)
+    except ValueError as error:
+        if "Unable to find block document" not in str(error):
+            raise
+        raise Unsent(f"Prefect has no block {name}") from error
+    if not isinstance(block, NotificationBlock):
+        raise Unsent(f"block {name} sends no notifications")
+    return block
+
+
+def unsent(error: Exception) -> Unsent:
+    """What it means that something was not sent.
+
+    Never with the words of the error: addresses of webhooks are secrets, and stand in
+    them.
+    """
+    match error:
+        case Unsent():
+            return error
+        case httpx.HTTPStatusError():
+            code = error.response.status_code
+            return Unsent(f"answers {code}", refused=code in _REFUSALS)
+        case TimeoutError() | httpx.TimeoutException():
+            return Unsent("does not answer in time")
+        case NotificationError():
+            return Unsent("the block says that it was not delivered")
+        case _:
+            return Unsent(f"cannot be reached: {type(error).__name__}")
