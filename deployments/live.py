@@ -14,6 +14,7 @@ from prefect.client.schemas.objects import WorkerStatus
 from prefect.client.schemas.responses import DeploymentResponse
 from prefect.exceptions import ObjectNotFound
 
+from prefect_delivery.deployments.automations import remove_automations
 from prefect_delivery.deployments.definitions import (
     FLOW,
     Settings,
@@ -60,6 +61,7 @@ class Live:
         """Remove a pipeline's deployment, its schedules and automations."""
         if found := self._find(pipeline):
             self.client.delete_resource_owned_automations(_resource(found.id))
+            remove_automations(self.client, pipeline)
             self.client.delete_deployment(found.id)
 
     def need_pool(self, pool: str) -> str | None:

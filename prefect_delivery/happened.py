@@ -172,7 +172,7 @@ def _event(
         id=uuid5(UUID(entry.hash[:32]), f"{name} {action or ''}"),
         name=name,
         occurred=entry.at,
-        stage=stage,
+        stage=None if name.startswith("pipeline.") else stage,
         resource=resource,
         title=title,
         payload=payload,

@@ -4,9 +4,17 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
+from prefect_delivery.definition.events import places_of
 from prefect_delivery.engine.approvals import Vote
 from prefect_delivery.engine.state import Execution
-from prefect_delivery.ledger import Entry, Ledger, Release, Rollout, Waited
+from prefect_delivery.ledger import (
+    Destination,
+    Entry,
+    Ledger,
+    Release,
+    Rollout,
+    Waited,
+)
 from prefect_delivery.timing import Timing, timing_of
 
 MOST_ENTRIES: Final = 10_000
@@ -22,6 +30,7 @@ class Story:
         votes: By stage, action and attempt.
         releases: Those that its rollouts are about, by digest.
         entries: What the audit log says of it, the oldest first.
+        untold: Where its notifications go, of which some could not be sent the last time.
     """
 
     execution: Execution
@@ -32,6 +41,7 @@ class Story:
     rollouts: list[Rollout]
     releases: dict[str, Release]
     entries: list[Entry]
+    untold: list[Destination]
 
 
 def story_of(ledger: Ledger, execution: Execution, now: datetime) -> Story:
@@ -45,6 +55,7 @@ def story_of(ledger: Ledger, execution: Execution, now: datetime) -> Story:
         if digest
     }
     carried = execution.carried
+    places = places_of(execution.definition)
     newest_first = ledger.audit.entries(MOST_ENTRIES, subject=execution.title)
     return Story(
         execution=execution,
@@ -55,4 +66,9 @@ def story_of(ledger: Ledger, execution: Execution, now: datetime) -> Story:
         rollouts=rollouts,
         releases={digest: ledger.releases.get(digest) for digest in digests},
         entries=newest_first[::-1],
+        untold=[
+            place
+            for place in ledger.outbox.list()
+            if place.name in places and place.error
+        ],
     )

@@ -6,7 +6,7 @@ import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -53,7 +53,7 @@ def all_checks() -> list[Check]:
     checks: list[Callable[[], Check]] = [_python, _git, _haproxy, _docker]
     looked = [check() for check in checks]
     looked += [_package(name) for name in PINNED]
-    looked += [_ledger(), _store(), _server()]
+    looked += [_ledger(), _store(), _server(), *_notifications()]
     return looked + ([_webhooks()] if settings().server.exists() else [])
 
 
@@ -200,6 +200,26 @@ def _server() -> Check:
             remedy="prefect server start, or: prefect config unset PREFECT_API_URL",
         )
     return Check(name="prefect server", ok=True, found=_without_password(url))
+
+
+def _notifications() -> Iterator[Check]:
+    """Whoever is told of what happens, if anybody is."""
+    from prefect_delivery.ledger import Ledger
+
+    try:
+        places = Ledger.open().outbox.list()
+    except LedgerError:
+        return  # another check says so
+    for place in places:
+        since = f" since {place.since:%Y-%m-%d %H:%M} UTC" if place.since else ""
+        wrong = f"{place.name} could not be told{since}: {place.error}"
+        yield Check(
+            name="notifications",
+            ok=place.error is None,
+            required=False,
+            found=place.name if place.error is None else wrong,
+            remedy="set it right in Prefect; then: deliver reconcile",
+        )
 
 
 def _webhooks() -> Check:

@@ -68,6 +68,7 @@ def deploy(
     ] = [],
     prune: Flag = False,
     dry_run: Flag = False,
+    notify: str | None = None,
     poll: Annotated[float, Parameter(validator=Number(gte=10))] = 60,
     output: Annotated[Format, Parameter(name=["--output", "-o"])] = "text",
 ) -> int:
@@ -82,6 +83,7 @@ def deploy(
         deliver deploy
         deliver deploy services --prune       # all of a monorepo, and no others
         deliver deploy --pool release -j env='{"STAGE": "prod"}' --tag team-web
+        deliver deploy --notify slack-webhook/team
         deliver deploy --dry-run
 
     Args:
@@ -94,6 +96,9 @@ def deploy(
         prune: Remove deployments that came from these files or folders, whose
             definitions are gone.
         dry_run: Only show what would be changed.
+        notify: A saved notification block, as type/name: Prefect gets automations that
+            tell it of failed executions and of approvals that wait. They are made where
+            they are missing, left as they are edited, and removed with the deployment.
         poll: Seconds between two looks at the sources, which find lost webhooks.
         output: `json` for programs.
 
@@ -113,9 +118,12 @@ def deploy(
     }
     ledger = Ledger.open()
     _refuse_rings(ledger, [*found.values()])
+    from prefect_delivery.deployments.automations import block_of
     from prefect_delivery.deployments.live import live
 
     with UseServer(local=False), live() as server:
+        if notify is not None:
+            block_of(server.client, notify)  # refused before anything is changed
         if other := server.other_version():
             complain(f"warning: {other}")
         planned = [
@@ -132,6 +140,8 @@ def deploy(
         if not dry_run:
             _carry_out(ledger, server, planned, pool)
             _keep_rounds(ledger, server, pool, poll, options["job_variables"])
+            if notify is not None:
+                _keep_automations(server, planned, notify)
     if output == "json":
         write_json([_data(each) for each in planned])
     changed = any(each.verdict != "unchanged" for each in planned)
@@ -224,6 +234,14 @@ def _keep_rounds(
             every=seconds,
             job_variables=job_variables,
         )
+
+
+def _keep_automations(server: "Live", planned: list[Planned], block: str) -> None:
+    from prefect_delivery.deployments.automations import keep_automations
+
+    for each in planned:
+        if each.verdict != "gone":
+            keep_automations(server.client, each.pipeline, block)
 
 
 def _refuse_rings(ledger: Ledger, definitions: list[Pipeline]) -> None:

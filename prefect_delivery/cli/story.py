@@ -9,6 +9,7 @@ from prefect_delivery.cli.views import release_title, short
 from prefect_delivery.engine.conditions import rules_of, shown
 from prefect_delivery.engine.state import ActionRun, ArtifactRef
 from prefect_delivery.ledger import Rollout, Step
+from prefect_delivery.ledger.outbox import GIVEN_UP
 from prefect_delivery.stages import lasted, mark, span
 from prefect_delivery.story import Story
 from prefect_delivery.timing import MEANING, RUNNING, Spent
@@ -33,6 +34,7 @@ def story_lines(story: Story, now: datetime) -> Iterator[str]:
         yield from _stage(story, name, now)
     yield from _part("rollouts", _rollouts(story))
     yield from _part("time", _time(story))
+    yield from _part("notifications", _untold(story))
     yield from _part("who did what", _deeds(story))
 
 
@@ -151,6 +153,17 @@ def _spent(spent: Spent) -> str:
         if kind == RUNNING or seconds >= _WORTH_A_WORD
     ]
     return f"{span(spent.total)}: {', '.join(parts)}" if parts else span(spent.total)
+
+
+def _untold(story: Story) -> Iterator[str]:
+    """Who could not be told, and of what they are never told."""
+    for place in story.untold:
+        since = f" since {_when(place.since)}" if place.since else ""
+        yield f"{place.name} could not be told{since}: {place.error}"
+    for entry in story.entries:
+        if entry.verb == GIVEN_UP:
+            detail = entry.detail
+            yield f"{_when(entry.at)}  {detail['to']} was not told: {detail['reason']}"
 
 
 def _deeds(story: Story) -> Iterator[str]:
