@@ -102,6 +102,7 @@ def generated() -> dict[Path, str]:
     from prefect_delivery.codepipeline.aws_page import aws_page
     from prefect_delivery.definition.reference import reference_page
     from prefect_delivery.definition.schema import as_json, editor_schema
+    from prefect_delivery.events_page import events_page
 
     catalogue = derive()
     docs = FILE.parents[2] / "docs"
@@ -110,6 +111,7 @@ def generated() -> dict[Path, str]:
         docs / "schema" / "delivery.schema.json": as_json(editor_schema(catalogue)),
         docs / "reference" / "actions.md": reference_page(catalogue),
         docs / "aws-actions.md": aws_page(catalogue),
+        docs / "events.md": events_page(),
     }
 
 
