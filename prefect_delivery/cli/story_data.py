@@ -30,6 +30,7 @@ def story_data(story: Story, now: datetime) -> dict[str, Any]:
             for vote in votes
         ],
         "rollouts": [asdict(rollout) for rollout in story.rollouts],
+        "untold": [asdict(place) for place in story.untold],
         "audit": [asdict(entry) for entry in story.entries],
     }
 

@@ -44,7 +44,7 @@ class Listener:
             name="listener",
             url=f"http://127.0.0.1:{self.port}/{{{{token}}}}",
             json_data={"subject": "{{subject}}", "body": "{{body}}"},
-            secrets={"token": "t0ps3cret"},  # type: ignore[arg-type]  # read as such
+            secrets={"token": "t0ps3cret"},
         )
 
 

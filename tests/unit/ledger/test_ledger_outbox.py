@@ -81,12 +81,13 @@ def test_one_sender_at_a_time_has_the_turn(
     second = taken(opened, "two")
 
     assert second.position == first.position + 1
-    for change in (
+    changes: list[Callable[[], None]] = [
         lambda: opened.outbox.told(first, 99),
         lambda: opened.outbox.passed(first, 99),
         lambda: opened.outbox.failed(first, "no", seconds=1),
         lambda: opened.outbox.give_up(first, 99, subject="shop #1", reason="no"),
-    ):
+    ]
+    for change in changes:
         with pytest.raises(LeaseLost):
             change()
     opened.outbox.leave(first)
