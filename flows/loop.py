@@ -35,6 +35,7 @@ from prefect_delivery.engine.steps import (
 from prefect_delivery.errors import ActionFailed, DeliveryError, LeaseLost
 from prefect_delivery.flows.arguments import arguments_of
 from prefect_delivery.flows.close import close, close_dead
+from prefect_delivery.flows.elsewhere import elsewhere
 from prefect_delivery.flows.performers import Performer, Result
 from prefect_delivery.holder import is_dead, this_holder
 from prefect_delivery.ledger import Attempt, Ledger
@@ -250,6 +251,8 @@ class Loop:
             call = call_of(execution, stage, action)
             task = task_of(call.uses)
             arguments = arguments_of(task, call, job)
+            if pool := _pool_of(execution, stage, action):
+                task, arguments = elsewhere(pool, call, job)
         except DeliveryError as error:
             self._ended.put_nowait((key, error))
             return
@@ -388,6 +391,12 @@ async def drive(loop: Loop) -> Execution:
         loop._following = replace(loop, execution_id=back.id, _following=None)
         await loop._following.run()
     return ended
+
+
+def _pool_of(execution: Execution, stage: str, action: str) -> str | None:
+    """The work pool that carries an action out; None for none of its own."""
+    spec = spec_of(execution.definition.stages[stage], action)
+    return spec.runs_on if isinstance(spec, Action) else None
 
 
 def _waits(execution: Execution) -> bool:

@@ -2,7 +2,9 @@
 
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import cast
 
 from prefect.blocks.system import Secret
@@ -11,6 +13,19 @@ from pydantic import JsonValue
 
 from prefect_delivery.errors import ActionFailed
 from prefect_delivery.masking import SHORTEST
+
+_keeper: ContextVar[Callable[[str], str] | None] = ContextVar("keeper", default=None)
+"""Gives the values of blocks, where Prefect's server is not to be asked."""
+
+
+@contextmanager
+def blocks_from(keeper: Callable[[str], str]) -> Iterator[None]:
+    """Inside of it, `keeper` gives the value of a Secret block instead of Prefect."""
+    token = _keeper.set(keeper)
+    try:
+        yield
+    finally:
+        _keeper.reset(token)
 
 
 def fetch_secrets(references: Mapping[str, str]) -> dict[str, str]:
@@ -27,7 +42,10 @@ def fetch_secrets(references: Mapping[str, str]) -> dict[str, str]:
 
 def _fetch(reference: str) -> str:
     variable = reference.removeprefix("env:")
-    found = _of_block(reference) if variable == reference else _of_worker(variable)
+    if variable == reference:
+        found = (_keeper.get() or _of_block)(reference)
+    else:
+        found = _of_worker(variable)
     if len(found) < SHORTEST:
         raise ActionFailed(
             f"secret '{reference}' has fewer than {SHORTEST} characters, "

@@ -24,6 +24,7 @@ class Settings(BaseSettings):
             rollback nor a retry of a latest execution needs.
         lease: Seconds after which an execution whose process gives no sign is taken
             over.
+        server_url: Where actions that run on a work pool reach `deliver server`.
         suspend_after: Seconds that a deployed run waits before it is suspended.
     """
 
@@ -35,6 +36,7 @@ class Settings(BaseSettings):
     aws_bucket: str | None = None
     keep_artifacts_days: float = 30
     lease: float = Field(default=60, ge=1, le=3600)
+    server_url: str = "http://127.0.0.1:4280"
     suspend_after: float = Field(default=5, ge=0)
 
     @property

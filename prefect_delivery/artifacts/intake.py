@@ -43,11 +43,12 @@ class Intake:
         with _opened(f"{self._folder}/{file.path}") as handle:
             for data in _chunks(handle, file):
                 digest = sha256(data)
-                self._keep(digest.digest(), data)
+                self.keep(digest.digest(), data)
                 chunks.append(digest.hexdigest())
         return file._replace(chunks=tuple(chunks))
 
-    def _keep(self, digest: bytes, data: bytes) -> None:
+    def keep(self, digest: bytes, data: bytes) -> None:
+        """Store a chunk of this SHA-256, unless it is there and intact."""
         if digest in self._pack:
             return
         blob = self._known.get(digest)

@@ -4,7 +4,7 @@ Everything is written under a temporary name, forced to disk and renamed, conten
 the manifest that needs it. So a crash leaves a whole artifact or none.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from hashlib import sha256
 from pathlib import Path
@@ -20,6 +20,7 @@ from prefect_delivery.artifacts.packs import PackReader, PackWriter, index
 from prefect_delivery.artifacts.patterns import select
 from prefect_delivery.artifacts.safety import check
 from prefect_delivery.artifacts.scan import scan
+from prefect_delivery.artifacts.transfer import read_chunks, read_manifest, stream
 from prefect_delivery.errors import ArtifactError
 
 
@@ -74,6 +75,40 @@ class ArtifactStore:
             ):
                 extract(tree, folder, content.read)
 
+    def send(self, digest: str) -> Iterator[bytes]:
+        """An artifact as bytes for `receive` of another store, each of them verified.
+
+        Raises:
+            ArtifactError: It is missing, damaged or unsafe.
+        """
+        with self._guarded(f"read the artifact {digest}"), self._layout.shared():
+            tree = self._tree(digest)
+            with self._content(digest, tree) as content:
+                yield from stream(self._layout.read_manifest(digest), content.read)
+
+    def receive(self, digest: str, read: Callable[[int], bytes]) -> int:
+        """Store what `send` of another store gives, verified before it counts.
+
+        Args:
+            read: Gives so many bytes, fewer only at the end.
+
+        Returns:
+            The sum of its file sizes, in bytes.
+
+        Raises:
+            ArtifactError: It is another artifact than said, incomplete or unsafe, or
+                the store has no room; nothing is kept then.
+        """
+        with self._guarded(f"store the artifact {digest}"), self._layout.shared():
+            manifest = read_manifest(digest, read)
+            tree = decode(manifest)
+            check(tree)
+            with self._intake(Path()) as intake:
+                for chunk, data in read_chunks(tree, read):
+                    intake.keep(chunk, data)
+            self._layout.write_manifest(digest, manifest)
+        return _size(tree)
+
     def verify(self, digest: str) -> None:
         """Read all of an artifact.
 
@@ -123,15 +158,18 @@ class ArtifactStore:
 
     def _take(self, folder: Path, tree: Sequence[Entry]) -> list[Entry]:
         """Store the content of a tree's files; the tree with their chunks."""
+        with self._intake(folder) as intake:
+            return [intake.take(e) if isinstance(e, File) else e for e in tree]
+
+    @contextmanager
+    def _intake(self, folder: Path) -> Iterator[Intake]:
         known = index(self._layout.packs.iterdir())
         with (
             closing(PackWriter(self._layout.temporary)) as pack,
             closing(PackReader()) as reader,
         ):
-            intake = Intake(folder, known, pack, reader)
-            taken = [intake.take(e) if isinstance(e, File) else e for e in tree]
+            yield Intake(folder, known, pack, reader)
             pack.publish(self._layout.packs)
-        return taken
 
     def _tree(self, digest: str) -> list[Entry]:
         manifest = self._layout.read_manifest(digest)

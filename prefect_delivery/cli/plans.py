@@ -18,12 +18,14 @@ class PlannedAction:
 
     Attributes:
         order: Position in its stage; those of one position run side by side.
+        runs_on: Work pool that carries it out; None where the pipeline runs.
     """
 
     name: str
     uses: str
     order: int
     does: str
+    runs_on: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -208,6 +210,7 @@ def _stages(definition: Pipeline) -> Iterator[PlannedStage]:
                     uses=stage.actions[action].uses,
                     order=order,
                     does=_does(stage.actions[action]),
+                    runs_on=stage.actions[action].runs_on,
                 )
                 for order, group in enumerate(groups, start=1)
                 for action in group
@@ -281,8 +284,12 @@ def _action_lines(stage: PlannedStage) -> Iterator[str]:
         beside = " ∥" if orders.count(action.order) > 1 else ""
         yield (
             f"     {action.name:<{widest}}  {action.uses:<{uses}}  "
-            f"{one_line(action.does)}{beside}"
+            f"{one_line(action.does)}{beside}{_where(action)}"
         ).rstrip()
+
+
+def _where(action: PlannedAction) -> str:
+    return f"  on {action.runs_on}" if action.runs_on else ""
 
 
 def _near(address: str) -> str:

@@ -71,6 +71,11 @@ class Action(Model):
     retry: Retry | None = Field(
         default=None, description="Tries again when the action fails."
     )
+    runs_on: Name | None = Field(
+        default=None,
+        description="Work pool whose workers carry the action out; by default it runs"
+        " where the pipeline does.",
+    )
 
 
 class Rule(Model):
@@ -137,6 +142,11 @@ class Stage(Model):
     )
     actions: dict[Name, Action] = Field(
         min_length=1, max_length=50, description="Actions by name."
+    )
+    runs_on: Name | None = Field(
+        default=None,
+        description="Work pool for those of its actions that name none and that may"
+        " run elsewhere.",
     )
     concurrency_group: Name | None = Field(
         default=None,

@@ -30,6 +30,7 @@ def normal(pipeline: Pipeline, specs: Specs) -> Pipeline:
         name: stage.model_copy(
             update={
                 "needs": needs_of(pipeline.stages, name),
+                "runs_on": None,
                 "actions": _actions(stage, specs, source),
                 **_conditions(stage, specs, source),
             }
@@ -37,6 +38,15 @@ def normal(pipeline: Pipeline, specs: Specs) -> Pipeline:
         for name, stage in pipeline.stages.items()
     }
     return pipeline.model_copy(update={"stages": stages})
+
+
+def may_run_elsewhere(action: Action) -> bool:
+    """Whether an action needs nothing of where the pipeline runs.
+
+    Sources note what they saw last, approvals wait in the ledger, and deployments hold
+    the lease of an environment.
+    """
+    return action.uses.partition("/")[0] not in {"source", "approval", "deploy"}
 
 
 def default_namespace(action: str) -> str:
@@ -51,6 +61,8 @@ def _actions(stage: Stage, specs: Specs, source: str | None) -> dict[str, Action
                 "namespace": action.namespace or default_namespace(name),
                 "inputs": _inputs(action, specs.get(action.uses), source),
                 "outputs": _outputs(name, action, specs.get(action.uses)),
+                "runs_on": action.runs_on
+                or (stage.runs_on if may_run_elsewhere(action) else None),
             }
         )
         for name, action in stage.actions.items()

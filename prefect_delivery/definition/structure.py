@@ -8,6 +8,7 @@ from collections.abc import Iterator
 
 from prefect_delivery.definition.findings import Finding, listed, meant, named
 from prefect_delivery.definition.models import Pipeline, Stage
+from prefect_delivery.definition.normal import may_run_elsewhere
 from prefect_delivery.definition.order import Order, actions_of, needs_of
 
 _RESULTS = {"before_entry": ("fail", "skip"), "on_success": ("fail", "rollback")}
@@ -18,6 +19,7 @@ def check_structure(pipeline: Pipeline) -> Iterator[Finding]:
     yield from _check_needs(pipeline)
     yield from _check_cycles(Order(pipeline))
     yield from _check_sources(pipeline)
+    yield from _check_places(pipeline)
     for name, stage in pipeline.stages.items():
         yield from _check_conditions(name, stage, pipeline.mode)
         if stage.supersede_approvals and pipeline.mode != "superseded":
@@ -37,6 +39,15 @@ def _check_needs(pipeline: Pipeline) -> Iterator[Finding]:
             elif need in seen:
                 yield Finding(path=path, message=f"stage {named(need)} is named twice")
             seen.add(need)
+
+
+def _check_places(pipeline: Pipeline) -> Iterator[Finding]:
+    for stage, name, action in actions_of(pipeline):
+        if action.runs_on and not may_run_elsewhere(action):
+            kind = action.uses.partition("/")[0]
+            message = f"{kind} actions run where the pipeline runs; leave 'runs_on' out"
+            path = ("stages", stage, "actions", name, "runs_on")
+            yield Finding(path=path, message=message, key=True)
 
 
 def _check_cycles(order: Order) -> Iterator[Finding]:

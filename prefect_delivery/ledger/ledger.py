@@ -20,6 +20,7 @@ from prefect_delivery.ledger.leases import Leases
 from prefect_delivery.ledger.outbox import Outbox
 from prefect_delivery.ledger.quarantine import Quarantine
 from prefect_delivery.ledger.releases import Releases
+from prefect_delivery.ledger.remote import RemoteActions
 from prefect_delivery.ledger.rollouts import Rollouts
 from prefect_delivery.ledger.schema import bring_up_to_date
 from prefect_delivery.ledger.statuses import Statuses
@@ -68,6 +69,7 @@ class Ledger:
         self.inbox = Inbox(self._database)
         self.statuses = Statuses(self._database)
         self.outbox = Outbox(self._database)
+        self.remote = RemoteActions(self._database)
         self.audit = Audit(self._database)
         bring_up_to_date(self._database)
 

@@ -390,6 +390,28 @@ outbox = Table(
     Column("expires", Moment),
 )
 
+remote_actions = Table(
+    "remote_actions",
+    metadata,
+    Column("key", Words, primary_key=True),
+    Column("call", Words, nullable=False),
+    Column("ticket", Words, unique=True),
+    Column("token", Words, unique=True),
+    Column("kept", JSON, nullable=False),
+    Column("beats", Integer, nullable=False),
+    Column("seen", Moment, nullable=False),
+    Column("cancelled", Words),
+    Column("outcome", Words),
+)
+
+remote_lines = Table(
+    "remote_lines",
+    metadata,
+    Column("key", Words, ForeignKey(remote_actions.c.key), primary_key=True),
+    Column("beat", Integer, primary_key=True, autoincrement=False),
+    Column("lines", JSON, nullable=False),
+)
+
 audit = Table(
     "audit",
     metadata,

@@ -16,6 +16,7 @@ from prefect_delivery.inbox import process
 from prefect_delivery.ledger import Ledger
 from prefect_delivery.server.connections import Configuration
 from prefect_delivery.server.hooks import Hooks
+from prefect_delivery.server.remote import RemoteActionsServer
 from prefect_delivery.server.statuses import Publisher
 
 EVERY = 5.0
@@ -71,6 +72,7 @@ def create_app(
         routes=[
             Route("/delivery/hooks/{connection}", hooks.take, methods=["POST"]),
             Route("/delivery/health", health),
+            *RemoteActionsServer(ledger).routes(),
         ],
         lifespan=life,
     )
@@ -104,6 +106,7 @@ async def _forget(ledger: Ledger, days: float) -> None:
     while True:
         try:
             await run_sync(lambda: ledger.inbox.forget(days=days))
+            await run_sync(lambda: ledger.remote.forget(days=days))
         except LedgerError as error:
             _LOG.warning("%s", error.message)
         await asyncio.sleep(FORGET_EVERY)

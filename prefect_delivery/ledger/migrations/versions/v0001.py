@@ -305,6 +305,26 @@ def _create_tables() -> None:
         sa.Column("expires", sa.DateTime(timezone=True)),
     )
     op.create_table(
+        "remote_actions",
+        sa.Column("key", sa.Text, primary_key=True),
+        sa.Column("call", sa.Text, nullable=False),
+        sa.Column("ticket", sa.Text, unique=True),
+        sa.Column("token", sa.Text, unique=True),
+        sa.Column("kept", sa.JSON, nullable=False),
+        sa.Column("beats", sa.Integer, nullable=False),
+        sa.Column("seen", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("cancelled", sa.Text),
+        sa.Column("outcome", sa.Text),
+    )
+    op.create_table(
+        "remote_lines",
+        sa.Column(
+            "key", sa.Text, sa.ForeignKey("remote_actions.key"), primary_key=True
+        ),
+        sa.Column("beat", sa.Integer, primary_key=True, autoincrement=False),
+        sa.Column("lines", sa.JSON, nullable=False),
+    )
+    op.create_table(
         "audit",
         sa.Column("seq", sa.Integer, primary_key=True, autoincrement=False),
         sa.Column("at", sa.DateTime(timezone=True), nullable=False),
