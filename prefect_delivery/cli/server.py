@@ -1,4 +1,4 @@
-"""The command `server`: take webhooks."""
+"""The command `server`: take webhooks, and serve actions that run elsewhere."""
 
 import logging
 import signal
@@ -17,11 +17,12 @@ def server(
     port: int = 4280,
     config: Path | None = None,
 ) -> int:
-    """Take webhooks, so that a push starts its pipelines at once.
+    """Take webhooks, and give actions on work pools what they need.
 
-    A forge sends them to `/delivery/hooks/NAME`, with the name of a connection in the
+    A forge sends webhooks to `/delivery/hooks/NAME`, with the name of a connection in the
     configuration; `docs/webhooks.md` says what is in there. What is accepted is kept in
-    the ledger before it is answered. Put a proxy with TLS before it.
+    the ledger before it is answered. Actions with `runs_on` reach it at
+    PREFECT_DELIVERY_SERVER_URL; see `docs/work-pools.md`. Put a proxy with TLS before it.
 
     For example:
 
@@ -31,7 +32,8 @@ def server(
     Args:
         host: Address to listen on.
         port: Port to listen on.
-        config: Configuration; by default `server.yaml` in PREFECT_DELIVERY_HOME.
+        config: Configuration; by default `server.yaml` in PREFECT_DELIVERY_HOME. Without
+            one, no webhooks are taken.
 
     Returns:
         0 after SIGTERM, 130 after Ctrl-C.
@@ -40,10 +42,13 @@ def server(
 
     from prefect_delivery.ledger import Ledger
     from prefect_delivery.server.app import create_app
-    from prefect_delivery.server.connections import read_configuration
+    from prefect_delivery.server.connections import Configuration, read_configuration
     from prefect_delivery.settings import settings
 
-    configuration = read_configuration(config or settings().server)
+    file = config or settings().server
+    # Actions on work pools need the server, and nothing of the file.
+    given = config is not None or file.exists()
+    configuration = read_configuration(file) if given else Configuration()
     _log()
     told: list[int] = []
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -52,6 +57,7 @@ def server(
     for name, connection in configuration.connections.items():
         places = one_line(", ".join(connection.repositories))
         write(f"http://{host}:{port}/delivery/hooks/{name}  {places}")
+    write(f"http://{host}:{port}/delivery/actions  for actions with runs_on")
     with Ledger.open() as ledger:
         uvicorn.run(
             create_app(configuration, ledger),

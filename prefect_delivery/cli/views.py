@@ -264,7 +264,7 @@ def _grid() -> Table:
 def _add_row(
     table: Table, stage: StageView | None, action: ActionView, last: str
 ) -> None:
-    note = action.note if action.status is not Status.IN_PROGRESS else last
+    note = last if action.status is Status.IN_PROGRESS and last else action.note
     table.add_row(
         "",
         _mark(stage.status) if stage else "",

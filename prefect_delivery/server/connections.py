@@ -84,7 +84,7 @@ class Configuration(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    connections: dict[Name, Connection] = Field(min_length=1)
+    connections: dict[Name, Connection] = Field(default_factory=dict)
     largest: int = Field(default=5_000_000, ge=1000, le=25_000_000)
     each_minute: int = Field(default=600, ge=1)
     burst: int = Field(default=100, ge=1)

@@ -7,15 +7,13 @@ import os
 import shutil
 import subprocess
 import sys
-import tempfile
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import contextmanager
 from pathlib import Path
 
-import docker
 import httpx
 import pytest
-from docker.errors import DockerException
+from docker_engine import docker_engine
 from polling import until
 
 from prefect_delivery.blocks.host_service import free_port
@@ -36,7 +34,7 @@ IDENTITY = {
 def ministack(folder: Path) -> Iterator[str]:
     """The address of a server whose containers run on an engine of this machine."""
     program = _installed()
-    with _engine() as engine:
+    with docker_engine() as engine:
         port = free_port()
         address = f"http://127.0.0.1:{port}"
         kept = {k: v for k, v in os.environ.items() if not k.startswith("AWS_")}
@@ -101,49 +99,3 @@ def _installed() -> str:
             if done.returncode:
                 pytest.skip(f"ministack cannot be installed: {done.stderr[-300:]}")
     return str(program)
-
-
-@contextmanager
-def _engine() -> Iterator[str]:
-    """Address of a Docker engine: the one of this machine, or one of our own."""
-    try:
-        with closing(docker.from_env()) as client:
-            client.ping()
-        yield os.environ.get("DOCKER_HOST", "unix:///var/run/docker.sock")
-        return
-    except DockerException:
-        pass
-    if os.getuid() or not shutil.which("dockerd"):
-        pytest.skip("no Docker engine answers, and none can be started here")
-    folder = Path(tempfile.mkdtemp(prefix="dockerd."))
-    socket = f"unix://{folder}/docker.sock"
-    process = subprocess.Popen(
-        [
-            *("dockerd", "--host", socket, "--pidfile", f"{folder}/pid"),
-            *("--data-root", f"{folder}/data", "--exec-root", f"{folder}/exec"),
-            *("--bridge=none", "--iptables=false", "--ip6tables=false"),
-        ],
-        stdout=subprocess.DEVNULL,
-        stderr=(folder / "log").open("w"),
-    )
-    try:
-        until(lambda: process.poll() is not None or _listens(socket))
-        if process.poll() is not None:
-            pytest.skip(
-                f"dockerd does not start: {(folder / 'log').read_text()[-300:]}"
-            )
-        yield socket
-    finally:
-        process.terminate()
-        process.wait()
-        default = f"{folder}/exec/netns/default"
-        subprocess.run(["umount", "-q", default], check=False)
-        shutil.rmtree(folder, ignore_errors=True)
-
-
-def _listens(socket: str) -> bool:
-    try:
-        with closing(docker.DockerClient(socket)) as client:
-            return bool(client.ping())
-    except DockerException:
-        return False

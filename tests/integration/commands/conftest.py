@@ -1,19 +1,17 @@
 """A Docker engine with a tiny image, sources to build, and programs that run them."""
 
 import io
-import os
 import re
 import shutil
 import subprocess
 import tarfile
-import tempfile
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 
 import docker
 import pytest
-from docker.errors import DockerException
+from docker_engine import docker_engine
 
 from prefect_delivery.actions import Artifact
 
@@ -31,13 +29,10 @@ def source(home: Path, tmp_path: Path) -> Artifact:
 @pytest.fixture(scope="session")
 def engine() -> Iterator[docker.DockerClient]:
     """The Docker engine of this machine, or one of our own while the tests run."""
-    with pytest.MonkeyPatch.context() as patch:
-        if not _answers():
-            with _own_engine() as socket:
-                patch.setenv("DOCKER_HOST", socket)
-                yield from _client()
-        else:
-            yield from _client()
+    with docker_engine() as address, pytest.MonkeyPatch.context() as patch:
+        patch.setenv("DOCKER_HOST", address)
+        with closing(docker.from_env()) as client:
+            yield client
 
 
 @pytest.fixture(scope="session")
@@ -45,63 +40,6 @@ def image(engine: docker.DockerClient) -> str:
     """An image that holds a shell and little else; made without any network."""
     engine.api.import_image_from_data(_file_system(), *IMAGE.split(":"))
     return IMAGE
-
-
-def _answers() -> bool:
-    try:
-        with closing(docker.from_env()) as client:
-            return bool(client.ping())
-    except DockerException:
-        return False
-
-
-def _client() -> Iterator[docker.DockerClient]:
-    with closing(docker.from_env()) as client:
-        yield client
-
-
-class _own_engine:
-    """`dockerd` without bridge and firewall rules, reachable by a socket of its own."""
-
-    def __enter__(self) -> str:
-        if os.getuid() or not shutil.which("dockerd"):
-            pytest.skip("no Docker engine answers, and none can be started here")
-        self.folder = tempfile.mkdtemp(prefix="dockerd.")
-        socket = f"unix://{self.folder}/docker.sock"
-        self.process = subprocess.Popen(
-            [
-                *("dockerd", "--host", socket, "--pidfile", f"{self.folder}/pid"),
-                *("--data-root", f"{self.folder}/data"),
-                *("--exec-root", f"{self.folder}/exec"),
-                *("--bridge=none", "--iptables=false", "--ip6tables=false"),
-            ],
-            stderr=subprocess.PIPE,
-            text=True,
-        )
-        self._await_listening()
-        return socket
-
-    def _await_listening(self) -> None:
-        said = []
-        assert self.process.stderr
-        for line in self.process.stderr:
-            said.append(line)
-            if re.search("API listen on", line):
-                # What it says later must not fill the pipe.
-                subprocess.Popen(
-                    ["cat"], stdin=self.process.stderr, stdout=subprocess.DEVNULL
-                )
-                return
-        self.__exit__()
-        pytest.skip("dockerd does not start here: " + "".join(said[-3:]))
-
-    def __exit__(self, *_: object) -> None:
-        self.process.terminate()
-        self.process.wait()
-        subprocess.run(
-            ["umount", "-q", f"{self.folder}/exec/netns/default"], check=False
-        )
-        shutil.rmtree(self.folder, ignore_errors=True)
 
 
 def _file_system() -> bytes:

@@ -1,0 +1,201 @@
+"""Actions in containers of a Docker work pool: they take, make, leave, and end."""
+
+from typing import Any
+
+import httpx
+from deployed import until
+from docker_pool import Team
+from prefect.blocks.system import Secret
+from prefect.client.schemas import FlowRun
+from prefect.client.schemas.actions import WorkPoolCreate, WorkPoolUpdate
+from prefect.settings import PREFECT_API_URL, temporary_settings
+from repository import Shop
+
+from prefect_delivery.engine.state import Execution, Status
+
+PARALLEL = """
+      one: &action
+        uses: build/commands
+        runs_on: docker
+        with:
+          commands:
+            - touch %(notes)s/$NAME
+            - until test -e %(notes)s/go; do sleep 0.05; done
+            - echo "the token is $TOKEN"
+            - mkdir dist
+            - echo "$TEXT from $(cat /etc/passwd | wc -l) user" > dist/greeting
+            - echo "made=$NAME" >> $DELIVERY_OUTPUT
+          environment: {NAME: one, TEXT: "#{variables.greeting}"}
+          secrets: {TOKEN: deploy-token}
+        outputs: {site: ["dist/**"]}
+      two:
+        <<: *action
+        with:
+          commands: ["touch %(notes)s/two", "until test -e %(notes)s/go; do sleep 0.05; done"]
+        outputs: {}
+      three:
+        <<: *action
+        with:
+          commands: ["touch %(notes)s/three", "until test -e %(notes)s/go; do sleep 0.05; done"]
+        outputs: {}
+"""
+
+
+def test_three_actions_in_containers_outlive_their_worker(
+    team: Team, shop: Shop
+) -> None:
+    with temporary_settings({PREFECT_API_URL: team.machine.url}):
+        Secret(value="s3cret-of-the-shop").save("deploy-token", overwrite=True)
+    shop.define(PARALLEL % {"notes": team.notes})
+    run = team.machine.start("deliver", "run", "--logs", folder=shop.folder, log="run")
+    team.noted("one", "two", "three")
+    environments = [_environment(each) for each in team.containers()]
+    assert team.worker
+    team.worker.process.kill()
+    team.go()
+    code = run.wait(120)
+    team.work()
+
+    assert code == 0, team.machine.output("run")
+    assert len(environments) == 3
+    for environment in environments:
+        _opens_nothing(team, environment)
+    execution = shop.ledger.executions.find("shop")
+    build = execution.stages["Build"].actions
+    assert build["one"][-1].variables == {"made": "one"}
+    out = "".join(team.machine.output("run"))
+    assert "Deliver / show | hello from 1 user" in out
+    assert "the token is ***" in out
+    assert "s3cret-of-the-shop" not in out
+    _shown_by_prefect(team, execution)
+
+
+ONE = """
+      package:
+        uses: build/commands
+        runs_on: %(pool)s
+        retry: {attempts: 2, delay: 0}
+        with:
+          commands:
+            - setsid sleep 600 &
+            - touch %(notes)s/begun$(ls %(notes)s | grep -c begun)
+            - until test -e %(notes)s/go; do sleep 0.05; done
+            - mkdir dist
+            - echo made > dist/greeting
+        outputs: {site: ["dist/**"]}
+"""
+
+
+def test_a_stopped_execution_leaves_no_container(team: Team, shop: Shop) -> None:
+    shop.define(ONE % {"notes": team.notes, "pool": "docker"})
+    run = team.machine.start("deliver", "run", folder=shop.folder, log="run")
+    team.noted("begun0")
+    assert len(team.containers()) == 1
+
+    team.machine.call("deliver", "stop", "shop", "--abandon", "-m", "wrong branch")
+
+    assert run.wait(120) == 3, team.machine.output("run")
+    until(lambda: not team.containers(), "the end of the container")
+    execution = shop.ledger.executions.find("shop")
+    assert execution.status is Status.STOPPED
+    assert _runs(team, execution) == ["Cancelled"]
+
+
+def test_a_killed_container_is_an_attempt_that_failed(team: Team, shop: Shop) -> None:
+    shop.define(ONE % {"notes": team.notes, "pool": "docker"})
+    run = team.machine.start("deliver", "run", folder=shop.folder, log="run")
+    team.noted("begun0")
+
+    (container,) = team.containers()
+    container.kill()
+    team.noted("begun1")
+    team.go()
+
+    assert run.wait(120) == 0, team.machine.output("run")
+    execution = shop.ledger.executions.find("shop")
+    first, second = execution.stages["Build"].actions["package"]
+    assert (first.status, second.status) == (Status.FAILED, Status.SUCCEEDED)
+    assert first.error and "its infrastructure ended" in first.error
+    assert "137" in first.error
+    assert _runs(team, execution) == ["Completed", "Crashed"]
+
+
+def test_who_takes_an_execution_over_attaches_to_its_containers(
+    team: Team, shop: Shop
+) -> None:
+    shop.define(ONE % {"notes": team.notes, "pool": "docker"})
+    run = team.machine.start("deliver", "run", folder=shop.folder, log="run")
+    team.noted("begun0")
+    run.kill()
+    run.wait()
+    team.go()
+
+    with temporary_settings({PREFECT_API_URL: team.machine.url}):
+        ended = shop.drive(shop.ledger.executions.find("shop"), local=True)
+
+    assert ended.status is Status.SUCCEEDED, ended
+    assert len(ended.stages["Build"].actions["package"]) == 1
+    assert _runs(team, ended) == ["Completed"]
+    assert not (team.notes / "begun1").exists()
+
+
+def test_a_pool_that_starts_nothing_is_told_at_once(team: Team, shop: Shop) -> None:
+    team.client.create_work_pool(WorkPoolCreate(name="idle", type="delivery"))
+    shop.define(ONE % {"notes": team.notes, "pool": "idle"})
+    team.go()
+
+    run = team.machine.start("deliver", "run", folder=shop.folder, log="run")
+
+    said = "no worker serves the work pool 'idle'"
+    until(lambda: said in _show(team), "the reason")
+    team.client.update_work_pool("idle", WorkPoolUpdate(is_paused=True))
+    until(lambda: "the work pool 'idle' is paused" in _show(team), "the reason")
+    team.client.update_work_pool("idle", WorkPoolUpdate(is_paused=False))
+    team.machine.start("deliver", "worker", "idle", log="idle")
+    assert run.wait(120) == 0, team.machine.output("run")
+    assert said not in _show(team)
+    assert _runs(team, shop.ledger.executions.find("shop")) == ["Completed"]
+
+
+def _environment(container: Any) -> dict[str, str]:
+    words = container.attrs["Config"]["Env"]
+    return dict(word.split("=", 1) for word in words)
+
+
+def _opens_nothing(team: Team, environment: dict[str, str]) -> None:
+    """What may be read of a container's environment is good for nothing."""
+    assert not {name for name in environment if name.startswith("PREFECT_API")}
+    assert not any("ledger" in word.lower() for word in environment.values())
+    ticket = environment["PREFECT_DELIVERY_TICKET"]
+    url = f"{environment['PREFECT_DELIVERY_SERVER_URL']}/delivery/actions"
+    again = httpx.post(f"{url}/take", json={"ticket": ticket, "token": "x" * 40})
+    assert again.status_code == 410
+    headers = {"Authorization": f"Bearer {ticket}"}
+    assert httpx.get(f"{url}/secrets/deploy-token", headers=headers).status_code == 401
+
+
+def _shown_by_prefect(team: Team, execution: Execution) -> None:
+    """Each action's run is below the task run of its attempt, and has its state."""
+    assert _runs(team, execution) == ["Completed"] * 3
+    for run in _flow_runs(team, execution):
+        assert run.parent_task_run_id
+        task = team.client.read_task_run(run.parent_task_run_id)
+        assert str(task.flow_run_id) == execution.flow_run
+
+
+def _flow_runs(team: Team, execution: Execution) -> list[FlowRun]:
+    """The runs of the execution's actions, in Prefect."""
+    return [
+        run
+        for run in team.client.read_flow_runs()
+        if (run.idempotency_key or "").startswith(f"{execution.id}/")
+    ]
+
+
+def _runs(team: Team, execution: Execution) -> list[str]:
+    """How they stand."""
+    return sorted(run.state_name or "" for run in _flow_runs(team, execution))
+
+
+def _show(team: Team) -> str:
+    return team.machine.call("deliver", "show", "shop").stdout
