@@ -1,7 +1,7 @@
 """The deployments that Prefect has: read, apply, remove."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from uuid import UUID
@@ -14,6 +14,7 @@ from prefect.client.schemas.objects import WorkerStatus
 from prefect.client.schemas.responses import DeploymentResponse
 from prefect.exceptions import ObjectNotFound
 
+from prefect_delivery.definition.findings import meant
 from prefect_delivery.deployments.automations import remove_automations
 from prefect_delivery.deployments.definitions import (
     FLOW,
@@ -25,6 +26,7 @@ from prefect_delivery.deployments.definitions import (
     schedules_of,
 )
 from prefect_delivery.errors import Refused
+from prefect_delivery.flows.elsewhere import why_nothing_starts
 
 POOL_TYPE = "delivery"
 
@@ -74,6 +76,43 @@ class Live:
         if any(worker.status == WorkerStatus.ONLINE for worker in workers):
             return None
         return f"no worker serves the pool '{pool}': nothing runs until one is started"
+
+    def check_job_variables(self, pool: str, given: Collection[str]) -> None:
+        """Check that a pool's template knows job variables; Prefect checks the values.
+
+        Raises:
+            Refused: It does not know one, and would leave it out without a word.
+        """
+        try:
+            template = self.client.read_work_pool(pool).base_job_template
+        except ObjectNotFound:
+            return  # it will be made, and takes what a process does
+        known = template.get("variables", {}).get("properties", {})
+        # `env.NAME` is a variable of the job variable `env`.
+        for name in given:
+            if name.partition(".")[0] not in known:
+                raise Refused(
+                    f"the work pool '{pool}' has no job variable '{name}'"
+                    + meant(name, known),
+                    hint=f"it has: {', '.join(sorted(known))}",
+                )
+
+    def check_pools(self, pools: Collection[str]) -> list[str]:
+        """Check the pools of actions; what a person should know of them.
+
+        Raises:
+            Refused: There is no such pool.
+        """
+        for pool in pools:
+            try:
+                self.client.read_work_pool(pool)
+            except ObjectNotFound:
+                raise Refused(
+                    f"Prefect has no work pool '{pool}', on which an action runs",
+                    hint=f"prefect work-pool create {pool} --type docker",
+                ) from None
+        found = [why_nothing_starts(self.client, pool) for pool in pools]
+        return [reason for reason in found if reason]
 
     def other_version(self) -> str | None:
         """What a person should know of the server's version, if anything."""

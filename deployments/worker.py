@@ -37,6 +37,7 @@ from prefect.workers.process import (
 from prefect_delivery.deployments.nursery import Nursery
 from prefect_delivery.deployments.warm_start import ENGINE, Job, Runs, misfit
 from prefect_delivery.errors import DeliveryError
+from prefect_delivery.remote import COMMAND
 
 PRELOADED = [
     "prefect_delivery.deployments.warm_child",
@@ -54,6 +55,8 @@ READY = ["Scheduled", "AwaitingRetry", "Resuming", "Late", "AwaitingConcurrencyS
 """Names of states in which a run waits for a worker."""
 STOCK = command_to_string([sys.executable, "-m", ENGINE])
 """The command of a run whose job variables name none."""
+OURS = command_to_string([sys.executable, *COMMAND.split()[1:]])
+"""The command that carries out an action, by the interpreter that runs the worker."""
 OWN_INTERPRETER = ("PYTHON", "LD_")
 """How variables begin that count only when an interpreter starts."""
 LOOK = 0.2
@@ -92,6 +95,9 @@ class DeliveryWorker(ProcessWorker):
     ) -> ProcessWorkerResult:
         """Carry out a run, and wait for its end."""
         self._going.add(flow_run.id)
+        if configuration.command == COMMAND:
+            # Here no image says what `python` is.
+            configuration.command = OURS
         try:
             if self._runs is None or _needs_own_interpreter(configuration):
                 return await super().run(flow_run, configuration, task_status)

@@ -8,7 +8,7 @@ from typing import Any, Final
 from uuid import UUID
 
 import httpx
-from prefect import Task, task
+from prefect import task
 from prefect.cache_policies import NO_CACHE
 from prefect.client.orchestration import SyncPrefectClient, get_client
 from prefect.client.schemas import FlowRun
@@ -23,11 +23,18 @@ from prefect_delivery.engine.resolve import Call
 from prefect_delivery.holder import this_holder
 from prefect_delivery.ledger import Ledger
 from prefect_delivery.ledger.remote import RemoteAction
-from prefect_delivery.remote import ERRAND, OUTCOME, SERVER, TICKET, Errand, Outcome
+from prefect_delivery.remote import (
+    COMMAND,
+    ERRAND,
+    OUTCOME,
+    SERVER,
+    TICKET,
+    Errand,
+    Outcome,
+)
 from prefect_delivery.settings import settings
 
 FLOW: Final = "run_action"
-COMMAND: Final = "python -m prefect_delivery.flows.run_action"
 LOOK: Final = 0.5
 """Seconds between two looks into the ledger."""
 ASK: Final = 2.0
@@ -294,8 +301,3 @@ def why_nothing_starts(client: SyncPrefectClient, pool: str) -> str | None:
     if found.concurrency_limit == 0:
         return f"the work pool '{pool}' lets no run begin (its limit is 0)"
     return None
-
-
-def elsewhere(pool: str, call: Call, job: Job) -> tuple[Task[..., Any], dict[str, Any]]:
-    """The task that carries out an action on a work pool, and its arguments."""
-    return run_elsewhere, {"pool": pool, "call": call, "job": job}

@@ -35,7 +35,7 @@ from prefect_delivery.engine.steps import (
 from prefect_delivery.errors import ActionFailed, DeliveryError, LeaseLost
 from prefect_delivery.flows.arguments import arguments_of
 from prefect_delivery.flows.close import close, close_dead
-from prefect_delivery.flows.elsewhere import elsewhere
+from prefect_delivery.flows.elsewhere import run_elsewhere
 from prefect_delivery.flows.performers import Performer, Result
 from prefect_delivery.holder import is_dead, this_holder
 from prefect_delivery.ledger import Attempt, Ledger
@@ -252,7 +252,8 @@ class Loop:
             task = task_of(call.uses)
             arguments = arguments_of(task, call, job)
             if pool := _pool_of(execution, stage, action):
-                task, arguments = elsewhere(pool, call, job)
+                task = run_elsewhere
+                arguments = {"pool": pool, "call": call, "job": job}
         except DeliveryError as error:
             self._ended.put_nowait((key, error))
             return

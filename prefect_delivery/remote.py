@@ -10,6 +10,8 @@ from prefect_delivery.engine.resolve import Call
 from prefect_delivery.engine.state import ArtifactRef
 from prefect_delivery.errors import ActionFailed, DeliveryError
 
+COMMAND: Final = "python -m prefect_delivery.flows.run_action"
+"""What a worker starts for an action."""
 TICKET: Final = "PREFECT_DELIVERY_TICKET"
 SERVER: Final = "PREFECT_DELIVERY_SERVER_URL"
 """Environment variables of a job that carries out an action."""

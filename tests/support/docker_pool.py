@@ -74,7 +74,7 @@ def make_image(engine: docker.DockerClient) -> None:
     """Import the image; it takes milliseconds."""
     buffer = io.BytesIO()
     with tarfile.open(fileobj=buffer, mode="w") as archive:
-        for name in ("usr", "tmp", "root", "etc", "proc", "dev", "sys"):
+        for name in ("usr", "tmp", "work", "root", "etc", "proc", "dev", "sys"):
             folder = tarfile.TarInfo(name)
             folder.type, folder.mode = (
                 tarfile.DIRTYPE,
@@ -90,7 +90,11 @@ def make_image(engine: docker.DockerClient) -> None:
         text = b"root:x:0:0:root:/root:/bin/sh\n"
         users.size = len(text)
         archive.addfile(users, io.BytesIO(text))
-    engine.api.import_image_from_data(buffer.getvalue(), *IMAGE.split(":"))
+    name, tag = IMAGE.split(":")
+    # Prefect copies the folder that it starts a flow in.
+    engine.api.import_image_from_data(
+        buffer.getvalue(), name, tag, changes=["WORKDIR /work"]
+    )
 
 
 def mounts() -> list[str]:

@@ -1,10 +1,13 @@
 """Actions in containers of a Docker work pool: they take, make, leave, and end."""
 
+import json
 from typing import Any
+from uuid import UUID
 
 import httpx
+import pytest
 from deployed import until
-from docker_pool import Team
+from docker_pool import Team, mounts
 from prefect.blocks.system import Secret
 from prefect.client.schemas import FlowRun
 from prefect.client.schemas.actions import WorkPoolCreate, WorkPoolUpdate
@@ -157,6 +160,54 @@ def test_a_pool_that_starts_nothing_is_told_at_once(team: Team, shop: Shop) -> N
     assert _runs(team, shop.ledger.executions.find("shop")) == ["Completed"]
 
 
+def test_a_whole_pipeline_runs_in_containers(team: Team, shop: Shop) -> None:
+    shop.define(ONE % {"notes": team.notes, "pool": "docker"})
+    home = team.machine.more["PREFECT_DELIVERY_HOME"]
+    places = [f"{home}:{home}", f"{shop.folder}:{shop.folder}:ro"]
+    names = ("PREFECT_DELIVERY_HOME", "PREFECT_DELIVERY_SERVER_URL")
+    environment = {name: team.machine.more[name] for name in names}
+    given = {"volumes": [*mounts(), *places], "env": environment}
+    words = [f"-j={name}={json.dumps(value)}" for name, value in given.items()]
+    team.go()
+
+    done = team.machine.call(
+        "deliver", "deploy", "--pool", "docker", *words, folder=shop.folder
+    )
+
+    assert done.returncode == 0, done.stdout + done.stderr
+    # It would start containers each minute.
+    team.client.delete_deployment(
+        team.client.read_deployment_by_name("reconcile/delivery").id
+    )
+    deployment = team.client.read_deployment_by_name("pipeline/shop").id
+    asked = team.client.create_flow_run_from_deployment(deployment).id
+    until(lambda: _has_ended(team, asked), "the pipeline's end")
+    execution = shop.ledger.executions.find("shop")
+    assert execution.flow_run == str(asked)
+    assert execution.status is Status.SUCCEEDED, execution
+    assert _runs(team, execution) == ["Completed"]
+
+
+@pytest.mark.parametrize(
+    ("word", "said"),
+    [
+        ("imagee=x", "has no job variable 'imagee'; did you mean 'image'?"),
+        ("auto_remove=perhaps", "auto_remove"),
+    ],
+)
+def test_job_variables_that_the_pool_does_not_take_are_refused(
+    team: Team, shop: Shop, word: str, said: str
+) -> None:
+    shop.define(ONE % {"notes": team.notes, "pool": "docker"})
+
+    done = team.machine.call(
+        "deliver", "deploy", "--pool", "docker", "-j", word, folder=shop.folder
+    )
+
+    assert done.returncode == 1
+    assert said in done.stderr
+
+
 def _environment(container: Any) -> dict[str, str]:
     words = container.attrs["Config"]["Env"]
     return dict(word.split("=", 1) for word in words)
@@ -199,3 +250,8 @@ def _runs(team: Team, execution: Execution) -> list[str]:
 
 def _show(team: Team) -> str:
     return team.machine.call("deliver", "show", "shop").stdout
+
+
+def _has_ended(team: Team, flow_run: UUID) -> bool:
+    state = team.client.read_flow_run(flow_run).state
+    return state is not None and state.is_final()
