@@ -85,7 +85,6 @@ class _Remote:
     job: Job
     ledger: Ledger
     client: SyncPrefectClient
-    _beat: int = 0
     _asked: float = -ASK
     _said: str | None = None
     _running: bool = False
@@ -169,7 +168,7 @@ class _Remote:
         except (httpx.HTTPError, PrefectException):
             return  # the action goes on without Prefect's server
         if run.state and run.state.type is StateType.CANCELLING:
-            self.job.cancel("its flow run was cancelled in Prefect")
+            self._cancelled_there()
         elif run.state and run.state.is_final():
             self._no_outcome(run)
         elif stands.taken and stands.silent > SILENT:
@@ -189,11 +188,19 @@ class _Remote:
         # It may have left one between our look at the ledger and that at Prefect.
         stands = self.ledger.remote.find(self.errand.key)
         if stands and stands.outcome is None:
+            if run.state and run.state.is_cancelled():
+                self._cancelled_there()
             if self.job.cancelled.is_set():
                 raise ActionFailed(self.job.reason)
             reason = run.state.message if run.state else ""
             self.ledger.remote.cancel(self.errand.key, "its flow run has ended")
             raise ActionFailed(f"its infrastructure ended: {reason or run.state_name}")
+
+    def _cancelled_there(self) -> None:
+        """Somebody has cancelled it in Prefect, and wants no other attempt."""
+        if not self.job.cancelled.is_set():
+            self.job.cancel("its flow run was cancelled in Prefect")
+            self.job.retryable = False
 
     def _cancel(self, stands: RemoteAction) -> None:
         """Have the action end, and its infrastructure with it.
@@ -219,6 +226,12 @@ class _Remote:
             self._set(Cancelled(message=self.job.reason))
             raise ActionFailed(self.job.reason)
         self.job.retryable = self.job.retryable and outcome.retryable
+        if outcome.outputs.waiting or outcome.outputs.again:
+            self._set(Failed(message="it wants to wait"))
+            raise ActionFailed(
+                "an action that runs elsewhere cannot wait to be asked again",
+                hint="leave out its 'runs_on'",
+            )
         if outcome.error is None:
             self._set(Completed(message=outcome.outputs.summary))
         else:
@@ -226,9 +239,11 @@ class _Remote:
         return outcome.result()
 
     def _pass_on_lines(self) -> None:
-        for beat, line in self.ledger.remote.lines(self.errand.key, self._beat):
+        lines = self.ledger.remote.lines(self.errand.key)
+        for _, line in lines:
             self.job.log(line)
-            self._beat = beat
+        if lines:
+            self.ledger.remote.passed_on(self.errand.key, lines[-1][0])
 
     def _tell(self, waits: str | None) -> None:
         """Say what is waited for, once, in the log and where executions are shown."""

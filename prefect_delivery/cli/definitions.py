@@ -169,8 +169,12 @@ def _counts(definition: Pipeline) -> str:
         _plural(actions, "action"),
         _plural(len(definition.environments), "environment"),
     ]
-    # A declaration has no environments to count.
-    return ", ".join(counts[:2] if definition.codepipeline else counts)
+    if definition.codepipeline:
+        # A declaration has no environments to count.
+        return ", ".join(counts[:2])
+    if definition.pools:
+        counts.append(f"runs on {', '.join(definition.pools)}")
+    return ", ".join(counts)
 
 
 def _plural(number: int, noun: str) -> str:

@@ -1,7 +1,7 @@
 """The command `deploy`: let pipelines start by themselves."""
 
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -127,7 +127,8 @@ def deploy(
         if other := server.other_version():
             complain(f"warning: {other}")
         server.check_job_variables(pool, options["job_variables"])
-        for told in server.check_pools(_pools(found.values())):
+        pools = {pool for each in found.values() for pool in each.pools}
+        for told in server.check_pools(sorted(pools)):
             complain(f"warning: {told}")
         planned = [
             _plan(ledger, server, definition, origin_of(file), options)
@@ -177,18 +178,6 @@ def _plan(
         differences=differences(there, wanted) if there else [],
         by_hand=differences(known.settings, there) if known and there else [],
     )
-
-
-def _pools(definitions: Iterable[Pipeline]) -> list[str]:
-    """The work pools on which actions run, each once."""
-    found = {
-        action.runs_on: None
-        for definition in definitions
-        for stage in definition.stages.values()
-        for action in stage.actions.values()
-        if action.runs_on
-    }
-    return [*found]
 
 
 def _gone(ledger: Ledger, kept: set[str], scopes: "list[Origin]") -> Iterator[Planned]:

@@ -305,6 +305,17 @@ class Pipeline(Model):
         text = self.model_dump_json(by_alias=True, exclude_defaults=True)
         return hashlib.sha256(text.encode()).hexdigest()
 
+    @property
+    def pools(self) -> list[str]:
+        """The work pools on which actions run, each once."""
+        found = {
+            action.runs_on: None
+            for stage in self.stages.values()
+            for action in stage.actions.values()
+            if action.runs_on
+        }
+        return [*found]
+
     def snapshot(self) -> dict[str, Any]:
         """The definition as plain JSON data, to be read back by `model_validate`."""
         return self.model_dump(mode="json", by_alias=True, exclude_defaults=True)

@@ -140,14 +140,18 @@ class RemoteActions(Room):
         change = update(remote_actions).filter_by(key=key, cancelled=None)
         tx.execute(change.values(cancelled=reason))
 
-    @writes
-    def lines(self, tx: Transaction, key: str, after: int) -> list[tuple[int, str]]:
-        """What an action has logged since beat `after`; all before is given up."""
-        tx.execute(
-            delete(remote_lines).filter_by(key=key).where(remote_lines.c.beat <= after)
-        )
+    def lines(self, key: str) -> list[tuple[int, str]]:
+        """What an action has logged and nobody has passed on, with numbers of beats."""
         query = select(remote_lines).filter_by(key=key).order_by(remote_lines.c.beat)
-        return [(row.beat, line) for row in tx.execute(query) for line in row.lines]
+        with self._database.read() as connection:
+            rows = connection.execute(query)
+            return [(row.beat, line) for row in rows for line in row.lines]
+
+    @writes
+    def passed_on(self, tx: Transaction, key: str, beat: int) -> None:
+        """Give up what was logged up to a beat."""
+        old = remote_lines.c.beat <= beat
+        tx.execute(delete(remote_lines).filter_by(key=key).where(old))
 
     @writes
     def tell(self, tx: Transaction, key: str, summary: str | None) -> None:

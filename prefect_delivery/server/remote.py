@@ -28,7 +28,7 @@ from prefect_delivery.settings import settings
 MOST = 8 << 20
 """Bytes of a body that is not an artifact."""
 READ_WITHIN = 60.0
-"""Seconds that the next part of an artifact may take."""
+"""Seconds that a body may take, or the next part of an artifact."""
 PREFIX = "/delivery/actions"
 
 R = TypeVar("R")
@@ -186,10 +186,11 @@ async def _body(request: Request, model: type[M]) -> M:
 
 async def _bytes(request: Request) -> bytes:
     body = bytearray()
-    async for part in request.stream():
-        body += part
-        if len(body) > MOST:
-            raise _Refusal(413, f"more than {MOST} bytes")
+    with anyio.fail_after(READ_WITHIN):
+        async for part in request.stream():
+            body += part
+            if len(body) > MOST:
+                raise _Refusal(413, f"more than {MOST} bytes")
     return bytes(body)
 
 

@@ -216,6 +216,7 @@ def _environment(container: Any) -> dict[str, str]:
 def _opens_nothing(team: Team, environment: dict[str, str]) -> None:
     """What may be read of a container's environment is good for nothing."""
     assert not {name for name in environment if name.startswith("PREFECT_API")}
+    assert "admin:of-prefect" not in environment.values()
     assert not any("ledger" in word.lower() for word in environment.values())
     ticket = environment["PREFECT_DELIVERY_TICKET"]
     url = f"{environment['PREFECT_DELIVERY_SERVER_URL']}/delivery/actions"

@@ -141,7 +141,7 @@ def test_nothing_is_given_to_who_has_only_the_ticket(
 
     assert answer.status_code == 401 or answer.json() == {"end": "the action has ended"}
     served.take()
-    assert served.ledger.remote.lines(served.key, 0) == []
+    assert served.ledger.remote.lines(served.key) == []
 
 
 def test_an_action_reads_its_artifacts_and_no_others(
@@ -198,7 +198,7 @@ def test_an_outcome_is_the_last_that_is_heard(served: Served) -> None:
     stands = served.ledger.remote.find(served.key)
     assert stands
     assert stands.outcome
-    assert served.ledger.remote.lines(served.key, 0) == []
+    assert served.ledger.remote.lines(served.key) == []
 
 
 def test_what_is_sent_twice_is_logged_once(served: Served) -> None:
@@ -207,9 +207,10 @@ def test_what_is_sent_twice_is_logged_once(served: Served) -> None:
     said = [served.beat(1, "a", "b"), served.beat(1, "a", "b"), served.beat(2, "c")]
 
     assert said == [None] * 3
-    lines = served.ledger.remote.lines(served.key, 0)
+    lines = served.ledger.remote.lines(served.key)
     assert lines == [(1, "a"), (1, "b"), (2, "c")]
-    assert served.ledger.remote.lines(served.key, 2) == []
+    served.ledger.remote.passed_on(served.key, 1)
+    assert served.ledger.remote.lines(served.key) == [(2, "c")]
 
 
 def test_an_action_hears_that_it_is_to_end(served: Served) -> None:
