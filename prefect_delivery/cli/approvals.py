@@ -68,7 +68,7 @@ def approval_data(view: ApprovalView) -> dict[str, Any]:
         "stage": view.stage,
         "action": view.action,
         "attempt": view.run.attempt,
-        "message": view.run.summary,
+        "message": view.asked.message,
         "link": view.run.link,
         "started_by": execution.started_by,
         "deadline": view.deadline,
@@ -87,6 +87,8 @@ def approval_data(view: ApprovalView) -> dict[str, Any]:
 
 
 def _lines(view: ApprovalView) -> Iterator[str]:
+    if view.asked.message:
+        yield f"asks: {view.asked.message}"
     if view.run.link:
         yield f"see: {view.run.link}"
     if view.asked.environment:

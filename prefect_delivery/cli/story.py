@@ -6,6 +6,7 @@ from typing import Any, Final
 
 from prefect_delivery.cli.terminal import one_line
 from prefect_delivery.cli.views import release_title, short
+from prefect_delivery.engine.approvals import Asked
 from prefect_delivery.engine.conditions import rules_of, shown
 from prefect_delivery.engine.state import ActionRun, ArtifactRef
 from prefect_delivery.ledger import Rollout, Step
@@ -18,6 +19,7 @@ _BY_PEOPLE: Final = {
     "start execution": "started it",
     "request stop": "asked to stop it",
     "reopen": "retried",
+    "resume": "retried",
     "override condition": "overrode",
     "refuse": "was refused",
     "supersede": "superseded",
@@ -99,6 +101,11 @@ def _attempt(
     note = run.error or run.summary or ""
     said = f"{mark(run.status)} {shown(action)}{again}  {took}  {note}"
     yield f"    {one_line(said)}"
+    asked = Asked.of(run).message
+    if asked and asked != run.summary:
+        yield f"        {one_line(f'asked: {asked}')}"
+    if run.link:
+        yield f"        {one_line(f'see {run.link}')}"
     for name, ref in run.artifacts.items():
         yield f"        artifact {one_line(name)} {artifact_title(ref)}"
     for report in run.reports:

@@ -38,6 +38,7 @@ class Asked:
     """What an approval asks about, as its action found it.
 
     Attributes:
+        message: What to look at before deciding, in the words of the definition.
         environment: The ledger's name of the environment it is for, if for one.
         base: Digest of the release that ran there; None for none.
         gates: The environment's gates.
@@ -45,6 +46,7 @@ class Asked:
         people: Who wrote any commit since `base`, as `key_of` says.
     """
 
+    message: str = ""
     environment: str | None = None
     base: str | None = None
     gates: Gates = field(default_factory=Gates)
@@ -55,6 +57,7 @@ class Asked:
         """This as the text of an output variable."""
         gates = self.gates.model_dump(mode="json", exclude_defaults=True)
         rest = {
+            "message": self.message,
             "environment": self.environment,
             "base": self.base,
             "commits": [asdict(commit) for commit in self.commits],
@@ -70,6 +73,7 @@ class Asked:
             return cls()
         data: dict[str, Any] = json.loads(text)
         return cls(
+            message=data["message"],
             environment=data["environment"],
             base=data["base"],
             gates=Gates.model_validate(data["gates"]),

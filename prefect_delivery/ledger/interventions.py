@@ -59,8 +59,15 @@ class Interventions(Room):
             raise Refused(f"{title(row)} has ended: {row.status}")
         if row.stop_by is not None and (row.stop_abandon or not abandon):
             return
-        wish = {"stop_abandon": abandon, "stop_hold": hold}
-        _set(tx, execution_id, stop_by=by, stop_reason=reason, **wish)
+        _set(
+            tx,
+            execution_id,
+            status=Status.STOPPING,
+            stop_by=by,
+            stop_reason=reason,
+            stop_abandon=abandon,
+            stop_hold=hold,
+        )
         tx.audit(
             by, "request stop", title(row), reason=reason, abandon=abandon, hold=hold
         )

@@ -1,5 +1,7 @@
 """Ask people before the pipeline goes on."""
 
+from dataclasses import replace
+
 from pydantic import PositiveInt, ValidationError
 
 from prefect_delivery.actions import ActionFailed, Job, Outputs, action
@@ -83,6 +85,8 @@ def ask(
     except ValidationError as error:
         raise ActionFailed(error.errors()[0]["msg"]) from error
     asked = _asked(environment, own, job) if job.execution else Asked()
+    # The summary becomes who has decided; what was asked is kept as well.
+    asked = replace(asked, message=message)
     if message:
         job.log(message)
     if link:

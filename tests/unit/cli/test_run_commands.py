@@ -36,7 +36,9 @@ def test_an_approval_goes_on_with_an_execution_that_nobody_drives(
     approved = project.deliver("approve", "--local", "-m", "smoke test is fine")
 
     assert approved.returncode == 0
-    assert approved.stdout.startswith("Ⅱ shop #1 Release / ok\n  commit: ")
+    assert approved.stdout.startswith(
+        "Ⅱ shop #1 Release / ok\n  asks: Is it fine?\n  commit: "
+    )
     assert "\nshop #1: approve by ann noted\n" in approved.stdout
     assert "✓ shop #1 succeeded after " in approved.stdout
     status = json.loads(project.deliver("status", "shop", "1", "-o", "json").stdout)

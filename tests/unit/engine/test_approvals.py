@@ -365,6 +365,7 @@ def test_authors_are_all_that_a_commit_names_and_who_started_it() -> None:
 
 def test_what_was_asked_survives_as_text() -> None:
     asked = Asked(
+        message="look",
         environment="shop/production",
         base="b",
         gates=Gates(groups={"leads": Group(people=["ann"])}, branches=["main"]),

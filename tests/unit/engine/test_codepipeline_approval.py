@@ -1,17 +1,24 @@
 """CodePipeline's manual approvals, rule by rule; see test_codepipeline_modes.py."""
 
+from datetime import timedelta
 from typing import Any
 
 import pytest
 from play import ASK, Play, shop
 from pydantic import ValidationError
 
+from prefect_delivery import control
+from prefect_delivery.approvals import view_of
+from prefect_delivery.cli.approvals import approval_data, approval_lines
+from prefect_delivery.cli.story import story_lines
 from prefect_delivery.definition.models import Action, Pipeline
 from prefect_delivery.engine.gate import Hold
 from prefect_delivery.engine.state import Status
 from prefect_delivery.engine.steps import CancelAction, EndStage
 from prefect_delivery.errors import Refused
 from prefect_delivery.ledger import Attempt
+from prefect_delivery.story import story_of
+from prefect_delivery.tasks.approval.manual import ask
 
 
 def asking(**more: Any) -> Pipeline:
@@ -175,3 +182,89 @@ def test_approving_what_one_has_started(play: Play) -> None:
 
     with pytest.raises(Refused, match="ann wrote or started it"):
         play.decide(named, "ann", approved=True)
+
+
+def test_what_is_told(play: Play) -> None:
+    """Approvers are told the comments and the link of the definition, when it expires, and where to answer."""
+    attempt = play.start(asking(timeout=60))
+    play.enter(attempt)
+    told = ask.fn(message="look at staging", link="https://staging.shop.example")
+    play.act(
+        attempt,
+        Status.WAITING,
+        summary=told.summary,
+        link=told.link,
+        variables=told.variables,
+    )
+
+    view = view_of(play.ledger, play.get(attempt), "Deploy", "run")
+    data, lines = approval_data(view), approval_lines(view)
+
+    assert lines[:2] == ["asks: look at staging", "see: https://staging.shop.example"]
+    assert data["message"] == "look at staging"
+    assert data["link"] == "https://staging.shop.example"
+    assert data["deadline"] == view.run.started + timedelta(minutes=60)
+    assert (data["stage"], data["action"]) == ("Deploy", "run")
+    assert data["fingerprint"] == view.fingerprint
+
+
+def test_it_is_told_afterwards_too(play: Play) -> None:
+    """The history of an approval has its comments, its link and its answer."""
+    attempt = play.start(asking())
+    play.enter(attempt)
+    told = ask.fn(message="look at staging", link="https://staging.shop.example")
+    play.act(
+        attempt,
+        Status.WAITING,
+        summary=told.summary,
+        link=told.link,
+        variables=told.variables,
+    )
+    play.decide(attempt, approved=True)
+
+    story = story_of(play.ledger, play.get(attempt), play.clock[0])
+    lines = [line.strip() for line in story_lines(story, play.clock[0])]
+    assert "asked: look at staging" in lines
+    assert "see https://staging.shop.example" in lines
+    assert any(line.startswith("bob approved 20") for line in lines)
+
+
+def test_an_answer_has_its_time(play: Play) -> None:
+    """An answer gets the time at which it was given."""
+    attempt = waiting(play)
+    play.wait(minutes=7)
+    play.decide(attempt, approved=True)
+
+    [vote] = play.ledger.votes.list(attempt.execution_id)["Deploy", "run", 1]
+    assert (vote.person, vote.when) == ("bob", play.clock[0])
+
+
+def test_a_rollback_asks_anew(play: Play) -> None:
+    """A rollback of a stage with an approval asks again, under a new token."""
+    good = waiting(play)
+    play.decide(good, approved=True)
+    play.leave(good)
+    bad = waiting(play)
+    play.decide(bad, approved=True)
+    play.leave(bad)
+    back = play.claim(control.rollback(play.ledger, "shop", "Deploy", by="bob"))
+    play.asking(back)
+
+    assert play.stage(back).actions["run"][-1].status is Status.WAITING
+    assert play.ledger.votes.list(back.execution_id) == {}
+    play.decide(back, approved=True)
+    assert play.stage(back).actions["run"][-1].status is Status.SUCCEEDED
+
+
+def test_in_parallel_too(play: Play) -> None:
+    """In mode parallel, where a stage has no state, an approval is named by its execution."""
+    made = asking().model_copy(update={"mode": "parallel"})
+    first, second = play.start(made), play.start(made)
+    play.asking(first)
+    play.asking(second)
+
+    play.decide(first, approved=False)
+    play.decide(second, approved=True)
+
+    ends = [play.stage(each).actions["run"][-1].status for each in (first, second)]
+    assert ends == [Status.FAILED, Status.SUCCEEDED]

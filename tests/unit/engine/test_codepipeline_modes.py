@@ -251,6 +251,38 @@ def test_out_of_parallel(play: Play) -> None:
     assert play.status(first) is Status.IN_PROGRESS
 
 
+@pytest.mark.parametrize("mode", LOCKED)
+def test_into_parallel(play: Play, mode: str) -> None:
+    """When a superseded or queued pipeline becomes parallel, its executions are cancelled.
+
+    They run on, each in the mode of its own definition: what waits goes on waiting, or
+    is superseded by what is newer.
+    """
+    first, second = play.start(shop(mode)), play.start(shop(mode))
+    play.enter(first)
+    third = play.start(shop("parallel"))
+
+    assert play.enter(third) == Enter()
+    assert play.enter(second) != Enter()
+    assert play.status(first) is Status.IN_PROGRESS
+
+
+def test_several_queues(play: Play) -> None:
+    """In mode queued there is a queue before each stage, and several at once."""
+    stages = {**STAGES, "Tell": {"needs": ["Deploy"], "actions": {"run": BUILD}}}
+    first, second, third, fourth = (
+        play.start(shop("queued", stages)) for _ in range(4)
+    )
+    for attempt in (first, second):
+        play.enter(attempt)
+        play.leave(attempt, end=False)
+    play.enter(first, "Tell")
+    play.enter(third)
+
+    assert play.enter(second, "Tell") == Hold(reason="#1 is in it")
+    assert play.enter(fourth) == Hold(reason="#3 is in it")
+
+
 def test_no_restart_after_an_update(play: Play) -> None:
     """Nothing is started by itself after an update."""
     play.through(play.start(shop()))

@@ -145,7 +145,7 @@ def by_itself(mode: dict[str, object], *ends: Status) -> World:
 
 
 def test_once_by_itself() -> None:
-    """A stage that says so is retried by itself, exactly once."""
+    """A stage that says so, also the first, is retried by itself, exactly once."""
     twice, enough = by_itself({}, BAD, BAD), by_itself({}, BAD, GOOD)
 
     assert twice.run().status is BAD

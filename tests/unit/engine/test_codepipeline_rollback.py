@@ -77,6 +77,7 @@ def test_automatic(play: Play) -> None:
 
     assert rollback.revisions == {"app": "c2"}
     assert (rollback.started_by, rollback.only) == ("shop #3 failed", ("Deploy",))
+    assert rollback.trigger == "automatic-rollback"
 
 
 def test_what_was_refused(play: Play) -> None:

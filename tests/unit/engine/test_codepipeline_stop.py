@@ -42,12 +42,12 @@ def kinds(steps: list[Step]) -> list[type[Step]]:
 
 
 def test_stop_and_wait(play: Play) -> None:
-    """To stop and wait lets running actions end and starts nothing new; then the execution is stopped."""
+    """To stop and wait lets running actions end and starts nothing new; the execution is stopping, and then stopped."""
     attempt = running(play)
     stop(play, attempt)
 
     assert kinds(play.steps(attempt)) == [Wait]
-    assert play.get(attempt).stop is not None
+    assert play.status(attempt) is Status.STOPPING
 
     play.ledger.executions.end_action(attempt, "Deploy", "run", 1, Status.SUCCEEDED)
     said = "stopped by bob: wrong"

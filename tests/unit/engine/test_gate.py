@@ -1,7 +1,7 @@
 """Who may enter a stage, by table and by simulation."""
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from prefect_delivery.engine.gate import (
@@ -78,6 +78,7 @@ def test_a_rollback_is_neither_superseded_nor_queued_but_waits_for_the_lock(
     )
 
 
+@settings(deadline=None)
 @given(st.sampled_from(["superseded", "queued"]), st.data())
 def test_one_at_a_time_in_order_and_the_newest_always_gets_through(
     mode: Mode, data: st.DataObject
