@@ -19,7 +19,6 @@ _BY_PEOPLE: Final = {
     "start execution": "started it",
     "request stop": "asked to stop it",
     "reopen": "retried",
-    "resume": "retried",
     "override condition": "overrode",
     "refuse": "was refused",
     "supersede": "superseded",

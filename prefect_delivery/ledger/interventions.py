@@ -197,7 +197,7 @@ class Interventions(Room):
         if within := [run.stage for run in runs if run.status in _CAN_RETRY]:
             raise Refused(f"{title(row)} was stopped in {', '.join(within)}")
         _go_on(tx, execution_id)
-        tx.audit(by, "resume", title(row))
+        tx.audit(by, "reopen", title(row))
 
 
 def _go_on(tx: Transaction, execution_id: str) -> None:

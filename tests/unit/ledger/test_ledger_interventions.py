@@ -216,7 +216,7 @@ def test_what_was_stopped_between_two_stages_goes_on(
     assert (going.status, going.stop, going.ended) == (Status.IN_PROGRESS, None, None)
     assert [*going.stages] == ["Source"]
     last = ledger.audit.entries()[0]
-    assert (last.actor, last.verb, last.subject) == ("ann", "resume", "shop #1")
+    assert (last.actor, last.verb, last.subject) == ("ann", "reopen", "shop #1")
 
 
 def test_what_was_not_stopped_between_two_stages_is_not_resumed(
