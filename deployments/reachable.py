@@ -1,5 +1,7 @@
 """The Prefect server that is configured, known to answer."""
 
+import time
+
 from httpx import HTTPError, HTTPStatusError, InvalidURL
 from prefect.client.orchestration import get_client
 from prefect.exceptions import PrefectException
@@ -13,17 +15,29 @@ from prefect_delivery.errors import Refused
 
 PATIENCE = 10.0
 """Seconds that the server may take to answer."""
+PAUSE = 1.0
+"""Seconds until a server that did not answer is asked again."""
 
 
-def configured_server() -> str | None:
+def configured_server(wait: float = 0) -> str | None:
     """URL of the API that Prefect is configured to use, if any.
+
+    Args:
+        wait: Seconds in which it may yet begin to answer.
 
     Raises:
         Refused: It does not answer as Prefect does; says what to do.
     """
     url = get_current_settings().api.url
-    if url is not None:
-        _refuse_silence(url)
+    deadline = time.monotonic() + wait
+    while url is not None:
+        try:
+            _refuse_silence(url)
+            break
+        except Refused:
+            if time.monotonic() > deadline:
+                raise
+        time.sleep(PAUSE)
     return url
 
 

@@ -34,6 +34,7 @@ from prefect.workers.process import (
     ProcessWorkerResult,
 )
 
+from prefect_delivery.deployments.capacity import capacity
 from prefect_delivery.deployments.nursery import Nursery
 from prefect_delivery.deployments.warm_start import ENGINE, Job, Runs, misfit
 from prefect_delivery.errors import DeliveryError
@@ -78,6 +79,7 @@ class DeliveryWorker(ProcessWorker):
     _logo_url = ""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
+        kwargs["limit"] = kwargs.get("limit") or capacity()
         super().__init__(*args, **kwargs)
         self._nursery: Nursery | None = None
         self._runs: Runs | None = None

@@ -29,6 +29,7 @@ def worker(
     ] = (),
     name: str | None = None,
     drain: Annotated[float, Parameter(validator=Number(gte=0))] = 0,
+    wait: Annotated[float, Parameter(validator=Number(gte=0))] = 0,
 ) -> int:
     """Carry out deployed pipelines on this machine.
 
@@ -46,10 +47,11 @@ def worker(
 
     Args:
         pool: Name of the work pool.
-        limit: Runs at once; without limit by default.
+        limit: Runs at once; by default what the machine's cores and memory carry.
         queue: Only take runs of this work queue; may be given more than once.
         name: Of the worker, as Prefect shows it.
         drain: Seconds to wait, when told to end, for runs to end by themselves.
+        wait: Seconds to wait, at the start, for a server that does not answer yet.
 
     Returns:
         0 after SIGTERM, 130 after Ctrl-C.
@@ -60,7 +62,7 @@ def worker(
     from prefect_delivery.deployments.reachable import configured_server
     from prefect_delivery.deployments.worker import DeliveryWorker
 
-    url = configured_server() or private_server(write)
+    url = configured_server(wait) or private_server(write)
     with temporary_settings({PREFECT_API_URL: url}):
         made = DeliveryWorker(
             work_pool_name=pool, work_queues=list(queue), name=name, limit=limit

@@ -12,6 +12,12 @@ from sqlalchemy.exc import ArgumentError, OperationalError, SQLAlchemyError
 
 from prefect_delivery.errors import LedgerError
 
+KEPT = 1
+"""Connections that a process keeps open. Each run of a pipeline is a process, and a
+server has some hundred connections for all of them."""
+MORE = 4
+"""That it may have beside those for a moment. Writers wait for each other anyway."""
+
 
 def connect(url: str, *, patience: float) -> Engine:
     """Make the engine for a ledger at `url`; nothing is connected yet.
@@ -90,6 +96,8 @@ def _postgresql(url: URL, patience: float) -> Engine:
     return create_engine(
         url.set(drivername="postgresql+psycopg"),
         pool_pre_ping=True,
+        pool_size=KEPT,
+        max_overflow=MORE,
         connect_args={"connect_timeout": 10, "options": options},
     )
 
