@@ -14,6 +14,8 @@ from uuid import UUID
 from prefect.client.orchestration import SyncPrefectClient, get_client
 from prefect.client.schemas import FlowRun, State
 from prefect.client.schemas.filters import (
+    FlowFilter,
+    FlowFilterName,
     FlowRunFilter,
     FlowRunFilterId,
     FlowRunFilterState,
@@ -34,10 +36,13 @@ from prefect_delivery.settings import settings
 
 Say = Callable[[str], None]
 Item = TypeVar("Item")
+TAG = "delivery"
 PAGE = 200
 """Flow runs that Prefect hands out at once."""
 STARTING = 900.0
 """Seconds that a worker may take to bring a run to life."""
+MOST_BEGINNINGS = 3
+"""Times that a run is begun again which crashed before it had an execution."""
 MOST_RUNS = 100
 """Times that a run is carried out again before its execution is given up."""
 
@@ -56,16 +61,54 @@ def wake(ledger: Ledger, say: Say, *, pipeline: str | None = None) -> None:
             lost = unattended.pop(execution_id, None)
             _wake(ledger, client, say, paused[flow_run], execution_id, lost)
         _take_over(ledger, client, say, [*unattended.values()])
+        if pipeline is None:
+            _begin_again(ledger, client, say)
 
 
 def _paused(client: SyncPrefectClient, pipeline: str | None) -> Iterator[FlowRun]:
     """The suspended runs of pipelines."""
-    tags = ["delivery", *([f"pipeline:{pipeline}"] if pipeline else [])]
-    paused = FlowRunFilterState(type=FlowRunFilterStateType(any_=[StateType.PAUSED]))
-    wanted = FlowRunFilter(state=paused, tags=FlowRunFilterTags(all_=tags))
+    tags = [TAG, *([f"pipeline:{pipeline}"] if pipeline else [])]
+    return _runs(client, StateType.PAUSED, FlowRunFilterTags(all_=tags))
+
+
+def _begin_again(ledger: Ledger, client: SyncPrefectClient, say: Say) -> None:
+    """Carry out again the runs that crashed before they had begun an execution.
+
+    The ledger knows nothing of these: a worker was killed while it started them, or
+    Prefect's server failed them in a rush.
+    """
+    found = _runs(client, StateType.CRASHED, FlowRunFilterTags(all_=[TAG]))
+    crashed = {str(run.id): run for run in found if _is_recent(run)}
+    begun = _executions_of(ledger, [*crashed])
+    for flow_run in crashed.keys() - begun.keys():
+        run = crashed[flow_run]
+        states = client.read_flow_run_states(run.id)
+        if sum(state.is_crashed() for state in states) <= MOST_BEGINNINGS:
+            _carry_out_again(client, run)
+            say(f"{run.name}: crashed before it began; it is carried out again")
+
+
+def _is_recent(run: FlowRun) -> bool:
+    return (
+        run.deployment_id is not None
+        and run.state is not None
+        and _age(run.state) < STARTING
+    )
+
+
+def _runs(
+    client: SyncPrefectClient, state: StateType, tags: FlowRunFilterTags
+) -> Iterator[FlowRun]:
+    """The runs of the pipeline flow in a state."""
     offset = 0
     while found := client.read_flow_runs(
-        flow_run_filter=wanted, limit=PAGE, offset=offset
+        flow_filter=FlowFilter(name=FlowFilterName(any_=["pipeline"])),
+        flow_run_filter=FlowRunFilter(
+            state=FlowRunFilterState(type=FlowRunFilterStateType(any_=[state])),
+            tags=tags,
+        ),
+        limit=PAGE,
+        offset=offset,
     ):
         yield from found
         offset += len(found)
@@ -134,11 +177,16 @@ def _set_right(
         or (state.is_running() and _is_silent(lost))
         or (state.is_pending() and _age(state) > STARTING)
     ):
-        # Due at once, by the clock of the server: ours may be ahead of it.
-        again: State = AwaitingRetry(scheduled_time=state.timestamp)
-        client.set_flow_run_state(flow_run.id, again, force=True)
+        _carry_out_again(client, flow_run)
         title = ledger.executions.get(lost.execution_id).title
         say(f"{title}: its process has ended; it is carried out again")
+
+
+def _carry_out_again(client: SyncPrefectClient, flow_run: FlowRun) -> None:
+    assert flow_run.state is not None  # noqa: S101 - it was found by its state
+    # Due at once, by the clock of the server: ours may be ahead of it.
+    again: State = AwaitingRetry(scheduled_time=flow_run.state.timestamp)
+    client.set_flow_run_state(flow_run.id, again, force=True)
 
 
 def _age(state: State) -> float:
