@@ -26,6 +26,8 @@ class Settings(BaseSettings):
             over.
         server_url: Where actions that run on a work pool reach `deliver server`.
         suspend_after: Seconds that a deployed run waits before it is suspended.
+        api_replicas: URLs of the APIs of all replicas of Prefect's server, with blanks
+            between them; `deliver doctor` looks at each.
     """
 
     model_config = SettingsConfigDict(env_prefix="PREFECT_DELIVERY_")
@@ -38,6 +40,7 @@ class Settings(BaseSettings):
     lease: float = Field(default=60, ge=1, le=3600)
     server_url: str = "http://127.0.0.1:4280"
     suspend_after: float = Field(default=5, ge=0)
+    api_replicas: str = ""
 
     @property
     def ledger(self) -> str:
@@ -46,6 +49,10 @@ class Settings(BaseSettings):
     @property
     def artifacts(self) -> Path:
         return self.artifact_store or self.home / "artifacts"
+
+    @property
+    def replicas(self) -> list[str]:
+        return self.api_replicas.split()
 
     @property
     def workspaces(self) -> Path:

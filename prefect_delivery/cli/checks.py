@@ -139,7 +139,7 @@ def _requirement(name: str) -> Requirement | None:
 def _ledger() -> Check:
     from prefect_delivery.ledger import Ledger
 
-    place = _without_password(settings().ledger)
+    place = without_password(settings().ledger)
     try:
         ledger = Ledger.open()
         ledger.audit.verify()
@@ -153,7 +153,8 @@ def _ledger() -> Check:
     return Check(name="ledger", ok=True, found=f"{place}, audit chain verified")
 
 
-def _without_password(url: str) -> str:
+def without_password(url: str) -> str:
+    """The URLs in a text without their passwords."""
     return re.sub(r"(://[^:/@]*):[^@]*@", r"\1:***@", url)
 
 
@@ -196,10 +197,10 @@ def _server() -> Check:
         return Check(
             name="prefect server",
             ok=False,
-            found=f"{_without_password(url)}: {error}",
+            found=f"{without_password(url)}: {error}",
             remedy="prefect server start, or: prefect config unset PREFECT_API_URL",
         )
-    return Check(name="prefect server", ok=True, found=_without_password(url))
+    return Check(name="prefect server", ok=True, found=without_password(url))
 
 
 def _notifications() -> Iterator[Check]:

@@ -7,6 +7,7 @@ from cyclopts import Parameter
 
 from prefect_delivery.cli.checks import Check, all_checks
 from prefect_delivery.cli.codes import FAILED, OK
+from prefect_delivery.cli.installation_checks import installation_checks
 from prefect_delivery.cli.terminal import Format, one_line, write, write_json
 
 
@@ -15,7 +16,9 @@ def doctor(
 ) -> int:
     """Check that this machine can deliver.
 
-    Says what to do where something is missing; a circle marks what is optional.
+    Where a Prefect server is configured, it is looked at too: its database, messaging
+    and replicas, its services, whether workers are online, and whether all share one
+    ledger. Says what to do where something is missing; a circle marks what is optional.
 
     For example:
 
@@ -28,7 +31,7 @@ def doctor(
     Returns:
         0, or 1 when something required is missing.
     """
-    checks = all_checks()
+    checks = [*all_checks(), *installation_checks()]
     if output == "json":
         write_json([asdict(check) for check in checks])
     else:
