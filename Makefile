@@ -47,7 +47,8 @@ generate: $(VENV)/dev.stamp
 LOCK := uv pip compile -q pyproject.toml --universal --generate-hashes --no-annotate --no-header
 lock:
 	echo 'prefect<3.9' | $(LOCK) -c - -o requirements.lock
-	$(LOCK) --group dev -c requirements.lock -o requirements-dev.lock
+	$(LOCK) --extra team -c requirements.lock -o requirements-team.lock
+	$(LOCK) --extra team --group dev -c requirements-team.lock -o requirements-dev.lock
 
 $(VENV)/bin/uv:
 	$(PYTHON) -m venv $(VENV)

@@ -12,6 +12,7 @@ from pathlib import Path
 
 PROGRAMS = {
     "chromium": ["chromium"],
+    "docker-compose": ["docker-compose"],
     "dockerd": ["docker.io", "iptables"],
     "faketime": ["faketime"],
     "fcgiwrap": ["fcgiwrap"],
@@ -22,6 +23,7 @@ PROGRAMS = {
     "node": ["nodejs", "npm"],
     "postgres": ["postgresql"],
     "prometheus": ["prometheus"],
+    "redis-server": ["redis-server"],
     "sshd": ["openssh-server"],
     "strace": ["strace"],
 }

@@ -1,0 +1,2 @@
+-- The ledger's database, beside Prefect's own.
+CREATE DATABASE delivery;

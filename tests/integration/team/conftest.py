@@ -1,0 +1,14 @@
+"""A team's installation from the shipped files, one for all tests of this folder."""
+
+from collections.abc import Iterator
+
+import pytest
+from installation import MISSING, Installation, installation
+
+
+@pytest.fixture(scope="session")
+def team(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Installation]:
+    if MISSING:
+        pytest.skip(f"not installed: {', '.join(MISSING)}")
+    with installation(tmp_path_factory.mktemp("installation") / "team") as made:
+        yield made
