@@ -12,6 +12,7 @@ REVISION: Final = "0001"
 """The newest migration; the migrations count up."""
 
 VERSION_TABLE: Final = "ledger_version"
+MIGRATIONS: Final = Path(__file__).parent / "migrations"
 
 
 def bring_up_to_date(database: Database) -> None:
@@ -61,6 +62,6 @@ def _upgrade(tx: Transaction, name: str) -> None:
     from alembic.config import Config
 
     config = Config()
-    config.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
+    config.set_main_option("script_location", str(MIGRATIONS))
     config.attributes["connection"] = tx.connection
     command.upgrade(config, "head")

@@ -7,12 +7,14 @@ import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
+from contextvars import copy_context
 from dataclasses import dataclass, field
 from pathlib import Path
-from uuid import UUID
+from uuid import UUID, uuid4
 
 import psutil
 from installation import Installation
+from prefect.settings import PREFECT_CLIENT_RETRY_EXTRA_CODES, temporary_settings
 
 EVERY = 2.0
 """Seconds between two samples."""
@@ -97,12 +99,21 @@ def deploy(
 
 
 def ask(team: Installation, deployment: UUID, count: int) -> list[UUID]:
-    """Ask for so many runs at once; their ids."""
-    with team.client as client, ThreadPoolExecutor(16) as pool:
-        made = pool.map(
-            lambda _: client.create_flow_run_from_deployment(deployment), range(count)
-        )
-        return [run.id for run in made]
+    """Ask for so many runs at once, as hosts that try again do; their ids."""
+    with (
+        temporary_settings({PREFECT_CLIENT_RETRY_EXTRA_CODES: "500"}),
+        team.client as client,
+        ThreadPoolExecutor(16) as pool,
+    ):
+
+        def one() -> UUID:
+            return client.create_flow_run_from_deployment(
+                deployment, idempotency_key=str(uuid4())
+            ).id
+
+        # A thread has the settings of the context that it is given.
+        asked = [pool.submit(copy_context().run, one) for _ in range(count)]
+        return [each.result() for each in asked]
 
 
 @contextmanager

@@ -1,5 +1,6 @@
 """The files of a team's installation agree with each other and are well formed."""
 
+import json
 import re
 import shutil
 import subprocess
@@ -9,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from prefect_docker.worker import DockerWorker  # type: ignore[import-untyped]
 from ruamel.yaml import YAML
 
 TEAM = Path(__file__).parents[3] / "deployments" / "team"
@@ -79,6 +81,20 @@ def test_the_template_for_ecs_is_sound() -> None:
     )
 
     assert done.returncode == 0, done.stdout
+
+
+def test_the_pool_for_containers_is_prefects_own_with_other_defaults() -> None:
+    ours = json.loads((TEAM / "pool-docker.json").read_text())
+    stock = DockerWorker.get_default_base_job_template()
+    defaults = [
+        {name: each.pop("default", None) for name, each in properties.items()}
+        for properties in (t["variables"]["properties"] for t in (ours, stock))
+    ]
+
+    assert ours == stock
+    assert {
+        name for name, value in defaults[0].items() if value != defaults[1][name]
+    } == {"auto_remove", "env", "image", "image_pull_policy", "networks", "volumes"}
 
 
 def test_no_file_holds_a_secret() -> None:
