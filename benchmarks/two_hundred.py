@@ -12,6 +12,7 @@ import tempfile
 import time
 from collections import Counter
 from pathlib import Path
+from uuid import UUID
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests" / "support"))
 
@@ -19,26 +20,25 @@ from deployed import until
 from installation import MISSING, Installation, installation
 from load import ask, deploy, figures, sample, sampled, states
 
+ENDED = ["Completed", "Failed", "Cancelled"]
 PATIENCE = 3600.0
 """Seconds that all of it may take."""
 
 
-def watch(team: Installation, count: int) -> None:
+def watch(team: Installation, runs: list[UUID]) -> None:
     """Say how many have ended, until all have."""
     said = -1
 
     def are_over() -> bool:
         nonlocal said
-        ended = sum(
-            each.status.ended for each in ledger.executions.list("load", limit=count)
-        )
+        found = states(team, runs)
+        ended = sum(found.get(name, 0) for name in ENDED)
         if ended != said:
             said = ended
-            print(f"{said} of {count} ended", file=sys.stderr, flush=True)
-        return ended >= count
+            print(found, file=sys.stderr, flush=True)
+        return ended == len(runs)
 
-    with team.ledger() as ledger:
-        until(are_over, "the end of all", PATIENCE)
+    until(are_over, "the end of all", PATIENCE, every=10)
 
 
 def main() -> int:
@@ -58,7 +58,7 @@ def main() -> int:
         with sampled(team) as samples:
             runs = ask(team, deployment, chosen.executions)
             asked = round(time.monotonic() - started, 1)
-            watch(team, chosen.executions)
+            watch(team, runs)
             executions = team.ended("load", chosen.executions)
         ended = Counter(str(each.status) for each in executions)
         with team.ledger() as ledger:

@@ -36,13 +36,16 @@ PATIENCE = 120.0
 
 
 def until(
-    holds: Callable[[], object], what: str = "it", patience: float = PATIENCE
+    holds: Callable[[], object],
+    what: str = "it",
+    patience: float = PATIENCE,
+    every: float = 0.05,
 ) -> None:
-    """Return once `holds` says something true."""
+    """Return once `holds` says something true, asked again after so many seconds."""
     deadline = time.monotonic() + patience
     while not holds():
         assert time.monotonic() < deadline, f"{what} does not come to that"
-        time.sleep(0.05)
+        time.sleep(every)
 
 
 def free_port() -> int:

@@ -2,7 +2,6 @@
 
 import os
 import shutil
-import signal
 import subprocess
 import xmlrpc.client
 from collections.abc import Iterator
@@ -121,7 +120,7 @@ class Installation:
                 stdout=out,
                 stderr=subprocess.STDOUT,
             )
-        until(self.works, "the installation", STARTING)
+        until(self.works, "the installation", STARTING, every=1)
 
     def works(self) -> bool:
         """Whether each process does what it is there for."""
@@ -181,11 +180,13 @@ class Installation:
         with self.ledger() as ledger:
 
             def are_over() -> bool:
-                found = ledger.executions.list(pipeline, limit=count + 10)
-                return sum(each.status.ended for each in found) >= count
+                return (
+                    not ledger.executions.list(pipeline, open_only=True, limit=1)
+                    and len(ledger.executions.list(pipeline, limit=count)) == count
+                )
 
-            until(are_over, f"the end of {count} of {pipeline}", patience)
-            return ledger.executions.list(pipeline, limit=count + 10)
+            until(are_over, f"the end of {count} of {pipeline}", patience, every=0.5)
+            return ledger.executions.list(pipeline, limit=count)
 
     def said(self) -> str:
         """What every process has written."""
@@ -196,14 +197,8 @@ class Installation:
 
     def stop(self) -> None:
         """End everything at once."""
-        if self._supervisor is None:
-            return
-        everything = [p for some in self.processes().values() for p in some]
-        end(self._supervisor)
-        for process in everything:
-            with suppress(psutil.NoSuchProcess):
-                process.send_signal(signal.SIGKILL)
-        psutil.wait_procs(everything, timeout=30)
+        if self._supervisor:
+            end(self._supervisor)
 
     def _told(self) -> xmlrpc.client.ServerProxy:
         socket = f"unix://{self.home / 'supervisord.sock'}"
