@@ -142,8 +142,8 @@ def sample(team: Installation) -> Sample:
     return Sample(
         {name: sum(map(pss, some)) for name, some in processes.items()},
         team.connections(),
-        # The worker, its forker, and the process that waits for the next run.
-        sum(max(0, sum(map(_carries_out, some)) - 3) for some in workers),
+        # The forker, and the process that waits for the next run, are no runs.
+        sum(max(0, sum(map(_was_forked, some)) - 2) for some in workers),
     )
 
 
@@ -154,11 +154,9 @@ def pss(process: psutil.Process) -> float:
     return 0
 
 
-def _carries_out(process: psutil.Process) -> bool:
+def _was_forked(process: psutil.Process) -> bool:
     with suppress(psutil.Error):
-        return "prefect_delivery" in " ".join(process.cmdline()) or (
-            "deliver" in " ".join(process.cmdline()[:2])
-        )
+        return "prefect_delivery.deployments.forker" in process.cmdline()
     return False
 
 

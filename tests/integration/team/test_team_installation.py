@@ -3,12 +3,16 @@
 import json
 from pathlib import Path
 
+import pytest
 from deployed import until
 from installation import Installation
 from load import ask, deploy, sampled, states
 from prefect.states import Crashed
 
 from prefect_delivery.engine.state import Status
+
+# What takes so long to start is started once, also where tests run side by side.
+pytestmark = pytest.mark.xdist_group("team")
 
 
 def checks(team: Installation, **more: str) -> dict[str, dict[str, object]]:
