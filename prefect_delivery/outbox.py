@@ -38,6 +38,8 @@ DAYS: Final = 3.0
 """After which something is no news any more."""
 LOOK: Final = 200
 """Entries that are looked at at once."""
+FEW: Final = 20
+"""Entries that are not worth a turn when there is nothing to tell among them."""
 _LOG = logging.getLogger("prefect_delivery.outbox")
 
 
@@ -87,8 +89,8 @@ class _Sender:
 
     def run(self, position: int, behind: int) -> None:
         try:
-            if behind < LOOK and not self._look(position)[0]:
-                return  # most of what happens concerns most destinations not at all
+            if behind < FEW and not self._look(position)[0]:
+                return  # nothing to tell, and little to look through the next time
             turn = self.ledger.outbox.take(
                 self.destination, holder=this_holder(), ttl=TURN, dead=is_dead
             )
