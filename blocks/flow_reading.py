@@ -22,28 +22,26 @@ def read(entrypoint: str) -> dict[str, Any]:
 
     try:
         said = load_flow_arguments_from_entrypoint(entrypoint, {"name", "description"})
-        description = said.get("description") or _docstring(entrypoint)
-        schema = parameter_schema_from_entrypoint(entrypoint)
+        schema = parameter_schema_from_entrypoint(entrypoint).model_dump_for_openapi()
+        function = _function(entrypoint)
     except (OSError, SyntaxError, ValueError, PrefectException) as error:
         return {"problem": str(error) or type(error).__name__}
     return {
         "entrypoint": entrypoint,
         "name": said["name"],
-        "description": description,
-        "schema": schema.model_dump_for_openapi(),
+        "description": said.get("description") or ast.get_docstring(function) or "",
+        # Otherwise Prefect takes a run with a parameter that the flow has not.
+        "schema": {**schema, "additionalProperties": function.args.kwarg is not None},
     }
 
 
-def _docstring(entrypoint: str) -> str:
-    file, _, function = entrypoint.rpartition(":")
-    tree = ast.parse(Path(file).read_text(encoding="utf-8"))
-    found = [
-        node
-        for node in ast.walk(tree)
-        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
-        and node.name == function
-    ]
-    return (ast.get_docstring(found[0]) if found else None) or ""
+def _function(entrypoint: str) -> ast.FunctionDef | ast.AsyncFunctionDef:
+    file, _, name = entrypoint.rpartition(":")
+    for node in ast.walk(ast.parse(Path(file).read_text(encoding="utf-8"))):
+        match node:
+            case ast.FunctionDef() | ast.AsyncFunctionDef() if node.name == name:
+                return node
+    raise ValueError(f"there is no function '{name}'")
 
 
 if __name__ == "__main__":

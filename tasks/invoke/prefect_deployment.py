@@ -57,6 +57,8 @@ def run_deployment(
         state = job.poll(
             lambda: _final(client, run, job), timeout=timeout, interval=INTERVAL
         )
+        if job.cancelled.is_set():
+            raise ActionFailed(job.reason, hint=f"see {link}" if link else None)
         if not state.is_completed():
             said = f": {state.message}" if state.message else ""
             raise ActionFailed(
