@@ -202,7 +202,8 @@ class Stack:
             ),
         )
         try:
-            stack = self.settled()
+            what = f"the change of stack {self.name}"
+            stack: Data = self.until(lambda: self._after(token), what)
         except ActionFailed:
             if self.described()["StackStatus"] == "UPDATE_IN_PROGRESS":
                 self.client.cancel_update_stack(
@@ -301,6 +302,18 @@ class Stack:
         stack = self.described()
         status = stack["StackStatus"]
         return None if status not in NEW and status.endswith("_IN_PROGRESS") else stack
+
+    def _after(self, token: str) -> Data | None:
+        """The stack at rest, once the operation of that token has ended."""
+        stack = self._at_rest()
+        if stack is None:
+            return None
+        own = [e for e in self.events() if e.get("PhysicalResourceId") == e["StackId"]]
+        tokens = [event.get("ClientRequestToken") for event in own]
+        # Right after the call, AWS may still answer what was before.
+        begun = token in tokens
+        same = begun and own[0]["ResourceStatus"] == stack["StackStatus"]
+        return stack if same or (begun and tokens[0] != token) else None
 
     def _ended(self) -> Data | None:
         stack = self.described()

@@ -7,6 +7,7 @@ with the one of before, and its parameters.
 pytest tests/faults/test_cloudformation_killed.py -k "seed17-"
 """
 
+import os
 import signal
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,7 @@ from processes import Child
 from seeds import number_of, seeded
 from stack_shop import StackShop
 
+from prefect_delivery.blocks.cloudformation_api import Stack
 from prefect_delivery.ledger import Ledger, Release
 from prefect_delivery.rollout import recover, roll_out
 
@@ -76,6 +78,28 @@ def test_a_killed_rollout_ends_on_one_template(shop: StackShop, seed: str) -> No
     nothing = "none by-hand" if name == "adopted" else None
     said = {after.digest: "hello-two two", None: nothing}
     assert shop.says() == said.get(serving, "hello-one one")
+    audit(shop.ledger, {shop.environment: shop.target()})
+
+
+@pytest.mark.parametrize("name", WRITES)
+def test_one_that_is_killed_before_it_marks_the_stack_is_taken_back(
+    shop: StackShop, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    after, _ = prepared(shop, name)
+    said = shop.says()
+
+    def die() -> None:
+        monkeypatch.setattr(
+            Stack, "set_mark", lambda *_: os.kill(os.getpid(), signal.SIGKILL)
+        )
+        shop.ledger = Ledger.open()
+        deploy(shop, after)
+
+    assert Child(die).wait() == -signal.SIGKILL
+    assert shop.says() == "hello-two two"
+    recover(shop.ledger, shop.target(), shop.environment, print)
+
+    assert shop.says() == said
     audit(shop.ledger, {shop.environment: shop.target()})
 
 
