@@ -24,9 +24,10 @@ test: $(VENV)/dev.stamp
 # Every fault with so many seeds, and docs/reliability.md with the figures;
 # one of them again: pytest tests/faults -k "row_07 and seed17-"
 SEEDS ?= 100
+MACHINES := tests/integration/ledger/test_ledger_machines.py
 faults: $(VENV)/dev.stamp
 	$(BIN)/python tests/tools.py
-	DELIVERY_FAULT_SEEDS=$(SEEDS) $(BIN)/python -m pytest tests/faults -n 2 --fault-table
+	DELIVERY_FAULT_SEEDS=$(SEEDS) $(BIN)/python -m pytest tests/faults $(MACHINES) -n 2 --fault-table
 
 quick: $(VENV)/dev.stamp
 	$(BIN)/ruff check .

@@ -1,7 +1,8 @@
 """Fixtures that tests of several rooms share."""
 
 import os
-from collections.abc import Iterator
+import shutil
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 from uuid import uuid4
@@ -11,6 +12,7 @@ import pytest
 if TYPE_CHECKING:
     from ecs_shop import EcsShop
     from git_http import GitServer
+    from postgresql import Server
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -47,6 +49,35 @@ def git_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator["GitServer"
         pytest.skip(f"not installed: {', '.join(MISSING)}")
     with GitServer(tmp_path_factory.mktemp("git") / "server") as server:
         yield server
+
+
+@pytest.fixture(scope="session")
+def postgresql() -> Iterator["Server"]:
+    """A PostgreSQL server that tests stop and start."""
+    from postgresql import MISSING, postgresql_server
+
+    if MISSING:
+        pytest.skip("needs PostgreSQL's server programs and setpriv")
+    with postgresql_server() as server:
+        server.make_template()
+        yield server
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def new_ledger(request: pytest.FixtureRequest, tmp_path: Path) -> Callable[[], str]:
+    """Makes an empty ledger and gives its URL; over either database."""
+    if request.param == "postgresql":
+        server: Server = request.getfixturevalue("postgresql")
+        return server.new_ledger
+    from prefect_delivery.ledger import Ledger
+
+    template = tmp_path / "empty.db"
+    Ledger(f"sqlite:///{template}").close()
+
+    def copied() -> str:
+        return f"sqlite:///{shutil.copy(template, tmp_path / f'{uuid4().hex}.db')}"
+
+    return copied
 
 
 @pytest.fixture(scope="session")

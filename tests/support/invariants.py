@@ -184,18 +184,27 @@ def the_log_tells_all(case: Case) -> Iterator[str]:
     for row in case.tables["environments"]:
         if row["current"] != current.get(row["name"]):
             yield f"{row['name']} has {row['current']}, which no rollout has committed"
-    ends: dict[str, str] = {}
-    for entry in case.log:
-        if entry.verb == "end":
-            ends[entry.subject] = entry.detail["status"]
-        elif entry.verb == "supersede":
-            ends[entry.subject.split(" / ")[0]] = Status.SUPERSEDED
+    ends = _ends(case)
     for row in case.executions.values():
         said = ends.get(title(row), row["status"])
         if row["ended"] and row["status"] != said:
             yield f"{title(row)} is {row['status']}, and the log says {said}"
         if row["status"] == Status.SUCCEEDED and title(row) not in ends:
             yield f"{title(row)} succeeded, and the log does not say so"
+
+
+def _ends(case: Case) -> dict[str, str]:
+    """How each execution ended last, as the log says; a retry takes an end back."""
+    ends: dict[str, str] = {}
+    for entry in case.log:
+        execution = entry.subject.split(" / ")[0]
+        if entry.verb == "end":
+            ends[execution] = entry.detail["status"]
+        elif entry.verb == "supersede":
+            ends[execution] = Status.SUPERSEDED
+        elif entry.verb == "reopen":
+            ends.pop(execution, None)
+    return ends
 
 
 def starts_are_single(case: Case) -> Iterator[str]:

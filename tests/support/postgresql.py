@@ -8,9 +8,15 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import mkdtemp
+from uuid import uuid4
+
+from sqlalchemy import create_engine, text
+
+from prefect_delivery.ledger import Ledger
 
 FOUND = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"))
 MISSING = not FOUND or not shutil.which("setpriv")
+TEMPLATE = "an_empty_ledger"
 
 
 @dataclass(frozen=True)
@@ -27,7 +33,27 @@ class Server:
 
     @property
     def url(self) -> str:
-        return f"postgresql+psycopg://delivery@/postgres?host={self.folder}"
+        return self.url_of("postgres")
+
+    def url_of(self, database: str) -> str:
+        return f"postgresql+psycopg://delivery@/{database}?host={self.folder}"
+
+    def new_database(self, name: str | None = None, *, like: str = "template1") -> str:
+        """The URL of a new database."""
+        name = name or f"ledger_{uuid4().hex}"
+        engine = create_engine(self.url, isolation_level="AUTOCOMMIT")
+        with engine.connect() as connection:
+            connection.execute(text(f"CREATE DATABASE {name} TEMPLATE {like}"))
+        engine.dispose()
+        return self.url_of(name)
+
+    def make_template(self) -> None:
+        """Make the ledger that new ones are copies of."""
+        Ledger(self.new_database(TEMPLATE)).close()
+
+    def new_ledger(self) -> str:
+        """The URL of an empty ledger in a database of its own."""
+        return self.new_database(like=TEMPLATE)
 
     def run(self, program: str, *arguments: str) -> None:
         """Run one of PostgreSQL's programs as its user: it refuses to run as root."""

@@ -1,15 +1,13 @@
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Protocol
-from uuid import uuid4
 
 import pytest
-from sqlalchemy import Connection, Engine, create_engine, event, text
+from postgresql import Server
+from sqlalchemy import Connection, Engine, event
 
 from prefect_delivery.definition.models import Pipeline
 from prefect_delivery.errors import LedgerError
@@ -18,27 +16,9 @@ from prefect_delivery.ledger import Ledger
 UNIT_TESTS = Path(__file__).parents[2] / "unit" / "ledger"
 
 
-class Server(Protocol):
-    """See conftest.py."""
-
-    @property
-    def url(self) -> str: ...
-    def start(self) -> None: ...
-    def stop(self) -> None: ...
-
-
 @pytest.fixture
-def url(postgresql: Server) -> Iterator[str]:
-    """A ledger's URL in a schema of its own."""
-    schema = f"ledger_{uuid4().hex}"
-    server = create_engine(postgresql.url)
-    with server.begin() as connection:
-        connection.execute(text(f"CREATE SCHEMA {schema}"))
-    url = f"{postgresql.url}&options=-csearch_path%3D{schema}"
-    # Made here, since some tests have less patience than the making needs.
-    Ledger(url).close()
-    yield url
-    server.dispose()
+def url(postgresql: Server) -> str:
+    return postgresql.new_ledger()
 
 
 @pytest.fixture

@@ -1,0 +1,410 @@
+"""Executions, stages, approvals and claims in every order, against a small model.
+
+Workers come and die, people stop, decide, disable, retry and roll back, the clock
+passes; after each of these the tables must say what the model says, and the auditor
+must find nothing.
+"""
+
+from datetime import UTC, datetime, timedelta
+from typing import Any, TypeVar
+
+import pytest
+from audit_case import Case
+from hypothesis import strategies as st
+from hypothesis.stateful import (
+    RuleBasedStateMachine,
+    initialize,
+    invariant,
+    precondition,
+    rule,
+)
+from invariants import INVARIANTS
+from lease_machine import OpenLedger
+from stage_model import APPROVE, DEPLOY, PATIENCE, STAGES, Model, Run
+
+from prefect_delivery import control
+from prefect_delivery.definition.models import Pipeline
+from prefect_delivery.engine.decide import decide
+from prefect_delivery.engine.gate import Enter, Hold, Superseded
+from prefect_delivery.engine.state import Status
+from prefect_delivery.engine.steps import (
+    CancelAction,
+    End,
+    EndStage,
+    EnterStage,
+    StartAction,
+    Step,
+    Wait,
+)
+from prefect_delivery.errors import LeaseLost, Refused
+from prefect_delivery.flows.close import close_dead
+from prefect_delivery.ledger import Attempt, Ledger
+from prefect_delivery.rollbacks import roll_back
+
+TTL = 60
+WAYS = {Enter: "enter", Hold: "hold", Superseded: "superseded"}
+HELD = ["I1", "I2", "I5", "I6", "I8", "I11", "I12"]
+"""The others are about targets, living processes and files, which are not here."""
+AT_ONCE = [name for name in HELD if name not in {"I6", "I12"}]
+"""Those that cost little; the log keeps what the others need until the end."""
+WORKERS = st.sampled_from(["ann", "bob"])
+PEOPLE = st.sampled_from(["cid", "dan", "eve"])
+PICK = st.integers(0, 9)
+MOSTLY = st.sampled_from([True, True, True, False])
+QUIET = 20
+"""More changes than any execution makes before it rests."""
+
+
+Item = TypeVar("Item")
+
+
+def one(among: list[Item], pick: int) -> Item:
+    return among[pick % len(among)]
+
+
+def pipeline(mode: str, supersede_approvals: bool) -> Pipeline:
+    work = {"uses": "build/commands"}
+    ask = {
+        "uses": "approval/manual",
+        "with": {"count": 2},
+        "timeout": PATIENCE.seconds / 60,
+    }
+    stages: dict[str, Any] = {
+        "Build": {"actions": {"run": work}},
+        "Approve": {
+            "needs": ["Build"],
+            "actions": {"run": ask},
+            "supersede_approvals": supersede_approvals,
+        },
+        "Deploy": {"needs": ["Approve"], "actions": {"run": work}},
+    }
+    return Pipeline.model_validate({"pipeline": "shop", "mode": mode, "stages": stages})
+
+
+class StageMachine(RuleBasedStateMachine):
+    """Two workers and some people at one pipeline.
+
+    A rule takes the executions that it is worth trying on, so that few steps go far;
+    what is refused is tried as well.
+    """
+
+    def __init__(self, open_ledger: OpenLedger) -> None:
+        super().__init__()
+        self.open_ledger = open_ledger
+        self.model = Model("superseded", False, datetime(2026, 1, 1, tzinfo=UTC))
+        self.ledger = self.connect()
+        self.lives = {"ann": 1, "bob": 1}
+        self.dead: set[str] = set()
+        self.ids: dict[int, str] = {}
+        self.claims: list[tuple[Run, Attempt]] = []
+
+    def connect(self) -> Ledger:
+        return self.open_ledger(lambda: self.model.now)
+
+    def teardown(self) -> None:
+        check(Case(self.ledger), HELD)
+        self.ledger.close()
+
+    def owns(self, run: Run, attempt: Attempt) -> bool:
+        return run.holder is not None and run.claims == attempt.number
+
+    @initialize(
+        mode=st.sampled_from(["superseded", "queued", "parallel"]), yields=st.booleans()
+    )
+    def choose(self, mode: Any, yields: bool) -> None:
+        self.model.mode, self.model.supersede_approvals = mode, yields
+        self.definition = pipeline(mode, yields)
+        self.new_revision()
+
+    @precondition(lambda self: len(self.going()) < 4)
+    @rule()
+    def new_revision(self) -> None:
+        execution = self.ledger.executions.start(
+            self.definition, variables={}, started_by="push"
+        )
+        self.ids[execution.number] = execution.id
+        assert execution.number == self.model.start().number
+
+    def going(self) -> list[Run]:
+        return [run for run in self.model.runs.values() if not run.status.ended]
+
+    @precondition(lambda self: self.going())
+    @rule(pick=PICK, some=st.integers(1, 4), well=MOSTLY)
+    def ann_works(self, pick: int, some: int, well: bool) -> None:
+        self.work(pick, some, "ann", well)
+
+    @precondition(lambda self: self.going())
+    @rule(pick=PICK, some=st.integers(1, 4), well=MOSTLY)
+    def bob_works(self, pick: int, some: int, well: bool) -> None:
+        self.work(pick, some, "bob", well)
+
+    def work(self, pick: int, some: int, worker: str, well: bool) -> None:
+        """Drive some executions until they rest, and let what runs in the last one end."""
+        going = self.going()
+        for run in (going * 2)[pick % len(going) :][: min(some, len(going))]:
+            if attempt := self.claim(run, worker, sure=True):
+                self.carry_on(run, attempt, QUIET)
+                self.finish(run, attempt, well)
+                self.carry_on(run, attempt, QUIET)
+
+    @precondition(lambda self: self.going())
+    @rule(pick=PICK, worker=WORKERS, changes=st.integers(0, 4), sure=st.booleans())
+    def crash(self, pick: int, worker: str, changes: int, sure: bool) -> None:
+        """Die after some changes: what the worker holds stays held.
+
+        It takes over what others held who are dead for `sure`, or else what expired.
+        """
+        run = one(self.going(), pick)
+        if attempt := self.claim(run, worker, sure=sure):
+            self.carry_on(run, attempt, changes)
+        self.dead.add(f"{worker}-{self.lives[worker]}")
+        self.lives[worker] += 1
+
+    @precondition(lambda self: self.claims)
+    @rule(pick=PICK, what=st.sampled_from(["go on", "renew", "leave"]))
+    def zombie(self, pick: int, what: str) -> None:
+        """Somebody goes on, renews or leaves, who may have lost it long ago."""
+        run, attempt = one(self.claims, pick)
+        if not self.owns(run, attempt):
+            self.changes_nothing(attempt)
+        elif what == "go on":
+            self.finish(run, attempt, well=True)
+            self.carry_on(run, attempt, QUIET)
+        elif what == "renew":
+            self.ledger.executions.renew(attempt)
+            run.expires = self.model.now + timedelta(seconds=TTL)
+        else:
+            self.ledger.executions.leave(attempt)
+            run.holder = None
+
+    def claim(self, run: Run, worker: str, *, sure: bool) -> Attempt | None:
+        holder = f"{worker}-{self.lives[worker]}"
+        dead = self.dead if sure else set[str]()
+
+        def attempt() -> Attempt:
+            return self.ledger.executions.claim(
+                self.ids[run.number], holder=holder, ttl=TTL, dead=dead.__contains__
+            )
+
+        others = run.holder not in {None, holder} and run.expires > self.model.now
+        if run.status.ended or (others and run.holder not in dead):
+            with pytest.raises(Refused):
+                attempt()
+            return None
+        claimed = attempt()
+        run.claims, run.holder = run.claims + 1, holder
+        run.expires = self.model.now + timedelta(seconds=TTL)
+        assert claimed.number == run.claims
+        self.claims.append((run, claimed))
+        return claimed
+
+    def carry_on(self, run: Run, attempt: Attempt, most: int) -> None:
+        for _ in range(most):
+            changed = self.change(attempt)
+            assert self.model.advance(run) == changed
+            if not changed:
+                break
+        else:
+            return
+        if not run.status.ended:
+            self.model.rest(run)
+            self.ledger.executions.set_status(attempt, run.status)
+
+    def change(self, attempt: Attempt) -> bool:
+        """The next change that the loop makes; False when there is none."""
+        execution = self.ledger.executions.get(attempt.execution_id)
+        changed = [self.do(attempt, s) for s in decide(execution, self.model.now)]
+        return any(changed)
+
+    def do(self, attempt: Attempt, step: Step) -> bool:
+        executions = self.ledger.executions
+        match step:
+            case EnterStage(stage):
+                return not isinstance(executions.enter_stage(attempt, stage), Hold)
+            case StartAction(stage, action, number):
+                executions.begin_action(attempt, stage, action, number)
+            case CancelAction(stage, action, number):
+                executions.end_action(attempt, stage, action, number, step.status)
+            case EndStage(stage, status):
+                executions.end_stage(attempt, stage, status)
+            case End(status):
+                executions.end(attempt, status)
+            case Wait():
+                return False
+            case _:
+                raise AssertionError(step)
+        return True
+
+    def changes_nothing(self, attempt: Attempt) -> None:
+        """Whoever has lost an execution can write nothing about it."""
+        executions = self.ledger.executions
+        at = (attempt, DEPLOY, "run", 1)
+        for write in (
+            lambda: executions.renew(attempt),
+            lambda: executions.enter_stage(attempt, DEPLOY),
+            lambda: executions.begin_action(*at),
+            lambda: executions.end_action(*at, Status.SUCCEEDED),
+            lambda: executions.end_stage(attempt, DEPLOY, Status.SUCCEEDED),
+            lambda: executions.set_status(attempt, Status.WAITING),
+            lambda: executions.note_revision(attempt, "run", "late"),
+            lambda: executions.end(attempt, Status.SUCCEEDED),
+        ):
+            with pytest.raises(LeaseLost):
+                write()
+        executions.leave(attempt)
+
+    def finish(self, run: Run, attempt: Attempt, well: bool) -> None:
+        """The action that runs ends; one that asks people then waits for them."""
+        for stage, visit in run.visits.items():
+            if visit.action is Status.IN_PROGRESS and not visit.status.ended:
+                visit.action = Status.SUCCEEDED if well else Status.FAILED
+                if well and stage == APPROVE:
+                    visit.action = Status.WAITING
+                at = (stage, "run", visit.attempts)
+                self.ledger.executions.end_action(attempt, *at, visit.action)
+
+    @rule()
+    def recover(self) -> None:
+        """Somebody looks for what nobody drives any more, and records it as stopped."""
+        close_dead(self.ledger, lambda _: None)
+        for run in self.model.runs.values():
+            if run.status.ended or run.holder is None or run.expires > self.model.now:
+                continue
+            run.claims, run.holder = run.claims + 1, None
+            run.close(Status.STOPPED)
+
+    @precondition(lambda self: self.asked())
+    @rule(pick=PICK, people=st.lists(PEOPLE, min_size=1, unique=True), approved=MOSTLY)
+    def decide(self, pick: int, people: list[str], approved: bool) -> None:
+        run = one(self.asked(), pick)
+        at = (self.ids[run.number], APPROVE, "run")
+        for person in people:
+            if self.model.vote(run, person, approved):
+                self.ledger.executions.decide(*at, by=person, approved=approved)
+            else:
+                with pytest.raises(Refused):
+                    self.ledger.executions.decide(*at, by=person, approved=approved)
+
+    def asked(self) -> list[Run]:
+        return [run for run in self.going() if self.model.is_asked(run)]
+
+    @precondition(lambda self: self.ended(Status.FAILED, Status.STOPPED))
+    @rule(pick=PICK, all_actions=st.booleans())
+    def retry(self, pick: int, all_actions: bool) -> None:
+        run = one(self.ended(Status.FAILED, Status.STOPPED), pick)
+
+        def again() -> None:
+            control.retry(
+                self.ledger, "shop", run.number, by="cid", all_actions=all_actions
+            )
+
+        if self.model.retry(run, all_actions):
+            again()
+        else:
+            with pytest.raises(Refused):
+                again()
+
+    def ended(self, *statuses: Status) -> list[Run]:
+        return [run for run in self.model.runs.values() if run.status in statuses]
+
+    @rule(pick=PICK, abandon=st.booleans())
+    def stop(self, pick: int, abandon: bool) -> None:
+        run = one([*self.model.runs.values()], pick)
+
+        def ask() -> None:
+            self.ledger.executions.request_stop(
+                self.ids[run.number], by="cid", reason="", abandon=abandon
+            )
+
+        if run.status.ended:
+            with pytest.raises(Refused):
+                ask()
+        else:
+            ask()
+            run.stop = "abandon" if abandon or run.stop == "abandon" else "wait"
+
+    @precondition(lambda self: self.deployed())
+    @rule(pick=PICK)
+    def roll_back(self, pick: int) -> None:
+        """Deploy again what was deployed before, without asking anybody."""
+        run = one(self.deployed(), pick)
+        target = self.ledger.executions.get(self.ids[run.number])
+        back = roll_back(self.ledger, target, [DEPLOY], trigger="rollback", by="cid")
+        self.ids[back.number] = back.id
+        assert back.number == self.model.start((DEPLOY,)).number
+
+    def deployed(self) -> list[Run]:
+        own = [run for run in self.model.runs.values() if not run.rollback]
+        return [run for run in own if run.has(Status.SUCCEEDED, DEPLOY)]
+
+    @rule(stage=st.sampled_from(STAGES), disable=st.booleans())
+    def freeze(self, stage: str, disable: bool) -> None:
+        def switch() -> None:
+            ways = self.ledger.transitions
+            if disable:
+                ways.disable("shop", stage, by="cid", reason="freeze")
+            else:
+                ways.enable("shop", stage, by="cid")
+
+        if disable == (stage in self.model.disabled):
+            with pytest.raises(Refused):
+                switch()
+        else:
+            switch()
+            self.model.disabled ^= {stage}
+
+    @rule(seconds=st.sampled_from([1, TTL, PATIENCE.seconds]), restarts=st.booleans())
+    def wait(self, seconds: int, restarts: bool) -> None:
+        self.model.now += timedelta(seconds=seconds)
+        if restarts:
+            self.ledger.close()
+            self.ledger = self.connect()
+
+    @invariant()
+    def the_ledger_says_what_the_model_says(self) -> None:
+        """And the auditor finds nothing."""
+        case = Case(self.ledger)
+        runs = self.model.runs.values()
+        assert {row["number"]: standing(row) for row in case.executions.values()} == {
+            run.number: (run.status, run.holder, run.claims) for run in runs
+        }
+        numbers = {row["id"]: row["number"] for row in case.executions.values()}
+        assert {
+            (numbers[row["execution_id"]], row["stage"]): row["status"]
+            for row in case.tables["stage_runs"]
+        } == {
+            (run.number, stage): visit.status
+            for run in runs
+            for stage, visit in run.visits.items()
+        }
+        last = {
+            (numbers[row["execution_id"]], row["stage"]): row
+            for row in case.tables["action_runs"]
+        }
+        visits = {(r.number, stage): v for r in runs for stage, v in r.visits.items()}
+        assert {at: row["attempt"] for at, row in last.items()} == {
+            at: visit.attempts for at, visit in visits.items() if visit.attempts
+        }
+        for at, visit in visits.items():
+            assert visit.action in {None, at in last and last[at]["status"]}
+
+        check(case, AT_ONCE)
+
+    @invariant()
+    def who_comes_next_is_who_should(self) -> None:
+        for stage in STAGES:
+            assert self.model.mode == "parallel" or len(self.model.inside(stage)) <= 1
+            for run in self.model.before(stage):
+                verdict = self.ledger.executions.would_enter(
+                    self.ids[run.number], stage
+                )
+                assert WAYS[type(verdict)] == self.model.way(run, stage)
+
+
+def check(case: Case, names: list[str]) -> None:
+    found = [each for name in names for each in INVARIANTS[name](case)]
+    assert not found, "\n".join(found)
+
+
+def standing(row: Any) -> tuple[Status, str | None, int]:
+    return Status(row["status"]), row["holder"], row["attempt"]
