@@ -1,7 +1,8 @@
-"""Several real processes at one ledger."""
+"""Several real processes at one ledger, over either database."""
 
 import signal
 import subprocess
+import sys
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -18,13 +19,13 @@ Race = Callable[[str, int], list[list[str]]]
 
 
 @pytest.fixture
-def race(ledger_url: str, python: list[str]) -> Race:
+def race(ledger_url: str) -> Race:
     """Let so many processes do one thing at the same time; gives what each printed."""
 
     def run(act: str, count: int) -> list[list[str]]:
         racers = [
             subprocess.Popen(
-                [*python, str(RACER), ledger_url, act],
+                [sys.executable, str(RACER), ledger_url, act],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 text=True,

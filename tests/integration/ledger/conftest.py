@@ -1,0 +1,25 @@
+"""A ledger over either database for every test that races for it."""
+
+from collections.abc import Callable, Iterator
+
+import pytest
+
+from prefect_delivery.definition.models import Pipeline
+from prefect_delivery.ledger import Ledger
+
+
+@pytest.fixture
+def ledger_url(new_ledger: Callable[[], str]) -> str:
+    return new_ledger()
+
+
+@pytest.fixture
+def ledger(ledger_url: str) -> Iterator[Ledger]:
+    with Ledger(ledger_url) as opened:
+        yield opened
+
+
+@pytest.fixture
+def shop() -> Pipeline:
+    stages = {"Source": {"actions": {"app": {"uses": "source/git"}}}}
+    return Pipeline.model_validate({"pipeline": "shop", "stages": stages})
