@@ -10,15 +10,14 @@ a deployment window does at such hours: tests/unit/rules/test_windows.py.)
 pytest tests/faults/test_row_30_clock_jumps.py -k "seed17-"
 """
 
-import os
 import random
-import subprocess
-import sys
+from collections.abc import Iterator
 from datetime import datetime
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
 import pytest
+from moved_clock import MovedClock
 from polling import until
 from projects import Project
 from seeds import number_of, seeded
@@ -27,16 +26,6 @@ from prefect_delivery import control
 from prefect_delivery.engine.state import Execution, Status
 from prefect_delivery.flows.reconcile import set_right
 
-DRIVER = """
-import sys
-from prefect_delivery.flows.run import Watch, run_execution
-run_execution(sys.argv[1], Watch(lambda e: None, lambda a, l: None), local=True)
-"""
-RECONCILE = """
-from prefect_delivery.flows.reconcile import set_right
-from prefect_delivery.ledger import Ledger
-set_right(Ledger.open(), print)
-"""
 JUMPS = ["-3600", "+3600", "-86400", "+86400", "-90", "+90"]
 INSTANTS = [
     ("Europe/Berlin", "2026-03-29 01:59:59"),
@@ -52,37 +41,15 @@ LIBRARY = sorted(Path("/usr/lib").glob("*/faketime/libfaketimeMT.so.1"))
 pytestmark = pytest.mark.skipif(not LIBRARY, reason="faketime is not installed")
 
 
-class Clock:
-    """A clock that can be moved under the processes that run by it."""
-
-    def __init__(self, file: Path, zone: str = "UTC") -> None:
-        self._file = file
-        self._zone = zone
-        self.set("+0")
-
-    def set(self, time: str) -> None:
-        """Move it: `+3600`, or `@2026-03-29 01:59:59` for a moment to go on from."""
-        new = self._file.with_name("new")
-        new.write_text(f"{time}\n")
-        new.replace(self._file)
-
-    def start(self, program: str, *arguments: str) -> "subprocess.Popen[bytes]":
-        """Start a Python program that goes by this clock."""
-        moved = {
-            "FAKETIME_TIMESTAMP_FILE": str(self._file),
-            "FAKETIME_NO_CACHE": "1",
-            "FAKETIME_DONT_FAKE_MONOTONIC": "1",
-            "LD_PRELOAD": str(LIBRARY[0]),
-            "TZ": self._zone,
-        }
-        return subprocess.Popen(
-            [sys.executable, "-c", program, *arguments], env={**os.environ, **moved}
-        )
+@pytest.fixture(scope="module")
+def clock(tmp_path_factory: pytest.TempPathFactory) -> Iterator[MovedClock]:
+    with MovedClock(LIBRARY[0], tmp_path_factory.mktemp("clock") / "time") as made:
+        yield made
 
 
 @seeded()
 def test_a_clock_that_jumps_harms_nothing(
-    project: Project, tmp_path: Path, seed: str
+    project: Project, clock: MovedClock, tmp_path: Path, seed: str
 ) -> None:
     chance, jump = random.Random(seed), JUMPS[number_of(seed) % len(JUMPS)]
     reached, go_on = tmp_path / "reached", tmp_path / "go-on"
@@ -93,16 +60,17 @@ def test_a_clock_that_jumps_harms_nothing(
         f"test -e {go_on}.again || {{ touch {go_on}.again; exit 1; }}",
         build={"retry": {"attempts": 2, "delay": 0}, "timeout": 1},
     )
-    clock, execution = Clock(tmp_path / "clock"), project.start()
-    driver = clock.start(DRIVER, execution.id)
+    clock.set("+0")
+    execution = project.start()
+    driver = clock.start("drive", execution.id)
     until(reached.exists)
 
     clock.set(jump)
     meddles = chance.random() < 0.5
     if meddles:
-        assert clock.start(RECONCILE).wait() == 0
+        assert clock.wait(clock.start("reconcile")) == 0
     go_on.touch()
-    driver.wait()
+    clock.wait(driver)
 
     ended = carried_on(project, execution)
     assert ended.status is Status.SUCCEEDED, ended.reason
@@ -126,14 +94,14 @@ def carried_on(project: Project, execution: Execution) -> Execution:
 
 @seeded()
 def test_an_execution_runs_through_an_odd_hour(
-    project: Project, tmp_path: Path, seed: str
+    project: Project, clock: MovedClock, seed: str
 ) -> None:
     zone, instant = INSTANTS[number_of(seed) % len(INSTANTS)]
     project.publish("sleep 1.5")
-    clock, execution = Clock(tmp_path / "clock", zone), project.start()
+    execution = project.start()
     clock.set(f"@{instant}")
 
-    assert clock.start(DRIVER, execution.id).wait() == 0
+    assert clock.wait(clock.start("drive", execution.id, zone=zone)) == 0
 
     ended = project.ledger.executions.get(execution.id)
     assert ended.status is Status.SUCCEEDED, ended.reason
