@@ -1,11 +1,22 @@
 """A ledger over either database for every test that races for it."""
 
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
+from postgresql import Server
 
 from prefect_delivery.definition.models import Pipeline
 from prefect_delivery.ledger import Ledger
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def bare_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """The URL of a ledger that is yet to be made."""
+    if request.param == "sqlite":
+        return f"sqlite:///{tmp_path / 'bare.db'}"
+    server: Server = request.getfixturevalue("postgresql")
+    return server.new_database()
 
 
 @pytest.fixture

@@ -15,17 +15,17 @@ from prefect_delivery.holder import is_dead, this_holder
 from prefect_delivery.ledger import Ledger
 
 RACER = Path(__file__).with_name("racer.py")
-Race = Callable[[str, int], list[list[str]]]
+Race = Callable[[str, str, int], list[list[str]]]
 
 
 @pytest.fixture
-def race(ledger_url: str) -> Race:
+def race() -> Race:
     """Let so many processes do one thing at the same time; gives what each printed."""
 
-    def run(act: str, count: int) -> list[list[str]]:
+    def run(url: str, act: str, count: int) -> list[list[str]]:
         racers = [
             subprocess.Popen(
-                [sys.executable, str(RACER), ledger_url, act],
+                [sys.executable, str(RACER), url, act],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 text=True,
@@ -46,26 +46,26 @@ def race(ledger_url: str) -> Race:
     return run
 
 
-def test_a_ledger_is_made_once(race: Race, ledger_url: str) -> None:
-    assert race("create", 4) == [["0"]] * 4
+def test_a_ledger_is_made_once(race: Race, bare_url: str) -> None:
+    assert race(bare_url, "create", 4) == [["0"]] * 4
 
-    with Ledger(ledger_url) as ledger:
+    with Ledger(bare_url) as ledger:
         assert ledger.executions.list() == []
 
 
 def test_a_ledger_whose_making_was_killed_half_way_is_made_by_the_next(
-    race: Race, ledger_url: str
+    race: Race, bare_url: str
 ) -> None:
-    race("die-creating", 1)
+    race(bare_url, "die-creating", 1)
 
-    with Ledger(ledger_url) as ledger:
+    with Ledger(bare_url) as ledger:
         assert ledger.executions.list() == []
 
 
 def test_executions_started_at_once_are_numbered_without_gap_or_double(
-    ledger: Ledger, race: Race
+    ledger: Ledger, race: Race, ledger_url: str
 ) -> None:
-    printed = race("start", 4)
+    printed = race(ledger_url, "start", 4)
 
     numbers = sorted(int(number) for racer in printed for number in racer)
     assert numbers == list(range(1, 21))
@@ -83,17 +83,17 @@ def test_threads_share_a_ledger(ledger: Ledger, shop: Pipeline) -> None:
     ledger.audit.verify()
 
 
-def test_one_of_many_takes_a_lease(ledger: Ledger, race: Race) -> None:
-    printed = race("take", 4)
+def test_one_of_many_takes_a_lease(ledger: Ledger, race: Race, ledger_url: str) -> None:
+    printed = race(ledger_url, "take", 4)
 
     assert sorted(printed) == [["1"], ["refused"], ["refused"], ["refused"]]
     ledger.audit.verify()
 
 
 def test_a_process_killed_while_it_writes_leaves_nothing_behind(
-    ledger: Ledger, shop: Pipeline, race: Race
+    ledger: Ledger, shop: Pipeline, race: Race, ledger_url: str
 ) -> None:
-    race("kill", 2)
+    race(ledger_url, "kill", 2)
 
     assert ledger.leases.held() == []
     assert ledger.audit.entries() == []
@@ -103,9 +103,9 @@ def test_a_process_killed_while_it_writes_leaves_nothing_behind(
 
 
 def test_the_lease_of_a_killed_process_is_taken_over_at_once(
-    ledger: Ledger, race: Race
+    ledger: Ledger, race: Race, ledger_url: str
 ) -> None:
-    race("take", 1)
+    race(ledger_url, "take", 1)
     [left] = ledger.leases.held()
 
     lease = ledger.leases.take("production", holder=this_holder(), ttl=30, dead=is_dead)
@@ -129,9 +129,9 @@ def approval(ledger: Ledger) -> str:
 
 
 def test_of_approvers_at_once_exactly_as_many_count_as_are_needed(
-    ledger: Ledger, approval: str, race: Race
+    ledger: Ledger, approval: str, race: Race, ledger_url: str
 ) -> None:
-    printed = race("vote", 5)
+    printed = race(ledger_url, "vote", 5)
 
     assert sorted(printed) == [["0"], ["1"], ["2"], ["late"], ["late"]]
     [run] = ledger.executions.get(approval).stages["Approve"].actions["run"]
@@ -141,9 +141,9 @@ def test_of_approvers_at_once_exactly_as_many_count_as_are_needed(
 
 
 def test_of_rejections_at_once_the_first_ends_it(
-    ledger: Ledger, approval: str, race: Race
+    ledger: Ledger, approval: str, race: Race, ledger_url: str
 ) -> None:
-    printed = race("reject", 3)
+    printed = race(ledger_url, "reject", 3)
 
     assert sorted(printed) == [["0"], ["late"], ["late"]]
     [run] = ledger.executions.get(approval).stages["Approve"].actions["run"]
