@@ -109,14 +109,17 @@ class StageMachine(RuleBasedStateMachine):
         return run.holder is not None and run.claims == attempt.number
 
     @initialize(
-        mode=st.sampled_from(["superseded", "queued", "parallel"]), yields=st.booleans()
+        mode=st.sampled_from(["superseded", "queued", "parallel"]),
+        yields=st.booleans(),
+        count=st.integers(1, 4),
     )
-    def choose(self, mode: Any, yields: bool) -> None:
+    def begin(self, mode: Any, yields: bool, count: int) -> None:
         self.model.mode, self.model.supersede_approvals = mode, yields
         self.definition = pipeline(mode, yields)
-        self.new_revision()
+        for _ in range(count):
+            self.new_revision()
 
-    @precondition(lambda self: len(self.going()) < 4)
+    @precondition(lambda self: len(self.going()) < 6)
     @rule()
     def new_revision(self) -> None:
         execution = self.ledger.executions.start(
@@ -139,13 +142,15 @@ class StageMachine(RuleBasedStateMachine):
         self.work(pick, some, "bob", well)
 
     def work(self, pick: int, some: int, worker: str, well: bool) -> None:
-        """Drive some executions until they rest, and let what runs in the last one end."""
+        """Drive some executions until they rest; what runs in the first one ends."""
         going = self.going()
-        for run in (going * 2)[pick % len(going) :][: min(some, len(going))]:
+        chosen = (going * 2)[pick % len(going) :][: min(some, len(going))]
+        for run in chosen:
             if attempt := self.claim(run, worker, sure=True):
                 self.carry_on(run, attempt, QUIET)
-                self.finish(run, attempt, well)
-                self.carry_on(run, attempt, QUIET)
+                if run is chosen[0]:
+                    self.finish(run, attempt, well)
+                    self.carry_on(run, attempt, QUIET)
 
     @precondition(lambda self: self.going())
     @rule(pick=PICK, worker=WORKERS, changes=st.integers(0, 4), sure=st.booleans())
