@@ -22,7 +22,7 @@ from prefect_delivery.flows.reconcile import set_right
 STATES = [Crashed, Failed, Cancelled, AwaitingRetry, Pending]
 
 
-@seeded(one_in=3)
+@seeded()
 def test_a_finished_execution_stays_finished(
     project: Project, prefect_server: None, seed: str
 ) -> None:
