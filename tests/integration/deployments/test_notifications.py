@@ -218,6 +218,7 @@ def test_automations_are_made_once_and_removed_with_the_deployment(
     assert "Prefect has no block slack-webhook/nobody" in refused.stderr
 
     path.unlink()
+    path.parent.rmdir()
     team.deploy("told", "--prune")
 
     assert made() == []
