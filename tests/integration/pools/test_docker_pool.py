@@ -14,7 +14,11 @@ from prefect.client.schemas.actions import WorkPoolCreate, WorkPoolUpdate
 from prefect.settings import PREFECT_API_URL, temporary_settings
 from repository import Shop
 
+from prefect_delivery.definition import load_file
+from prefect_delivery.deployments.definitions import settings_of
+from prefect_delivery.deployments.live import live
 from prefect_delivery.engine.state import Execution, Status
+from prefect_delivery.errors import Refused
 
 PARALLEL = """
       one: &action
@@ -150,13 +154,15 @@ def test_a_pool_that_starts_nothing_is_told_at_once(team: Team, shop: Shop) -> N
     run = team.machine.start("deliver", "run", folder=shop.folder, log="run")
 
     said = "no worker serves the work pool 'idle'"
-    until(lambda: said in _show(team), "the reason")
+    until(lambda: _waits(shop) == said, "the reason")
+    assert said in team.machine.call("deliver", "show", "shop").stdout
     team.client.update_work_pool("idle", WorkPoolUpdate(is_paused=True))
-    until(lambda: "the work pool 'idle' is paused" in _show(team), "the reason")
+    paused = "the work pool 'idle' is paused"
+    until(lambda: _waits(shop) == paused, "the reason")
     team.client.update_work_pool("idle", WorkPoolUpdate(is_paused=False))
     team.machine.start("deliver", "worker", "idle", log="idle")
     assert run.wait(120) == 0, team.machine.output("run")
-    assert said not in _show(team)
+    assert _waits(shop) is None
     assert _runs(team, shop.ledger.executions.find("shop")) == ["Completed"]
 
 
@@ -188,24 +194,22 @@ def test_a_whole_pipeline_runs_in_containers(team: Team, shop: Shop) -> None:
     assert _runs(team, execution) == ["Completed"]
 
 
-@pytest.mark.parametrize(
-    ("word", "said"),
-    [
-        ("imagee=x", "has no job variable 'imagee'; did you mean 'image'?"),
-        ("auto_remove=perhaps", "auto_remove"),
-    ],
-)
-def test_job_variables_that_the_pool_does_not_take_are_refused(
-    team: Team, shop: Shop, word: str, said: str
-) -> None:
+def test_what_a_pool_does_not_take_is_refused(team: Team, shop: Shop) -> None:
     shop.define(ONE % {"notes": team.notes, "pool": "docker"})
-
-    done = team.machine.call(
-        "deliver", "deploy", "--pool", "docker", "-j", word, folder=shop.folder
+    wrong = settings_of(
+        load_file(shop.folder / "delivery.yaml"),
+        pool="docker",
+        job_variables={"auto_remove": "perhaps"},
     )
 
-    assert done.returncode == 1
-    assert said in done.stderr
+    with temporary_settings({PREFECT_API_URL: team.machine.url}), live() as server:
+        server.check_job_variables("docker", ["image", "env.STAGE"])
+        with pytest.raises(Refused, match="did you mean 'image'"):
+            server.check_job_variables("docker", ["imagee"])
+        with pytest.raises(Refused, match="auto_remove"):
+            server.apply("wrong", wrong)
+        with pytest.raises(Refused, match="no work pool 'nowhere'"):
+            server.check_pools(["docker", "nowhere"])
 
 
 def _environment(container: Any) -> dict[str, str]:
@@ -249,8 +253,12 @@ def _runs(team: Team, execution: Execution) -> list[str]:
     return sorted(run.state_name or "" for run in _flow_runs(team, execution))
 
 
-def _show(team: Team) -> str:
-    return team.machine.call("deliver", "show", "shop").stdout
+def _waits(shop: Shop) -> str | None:
+    """What the package waits for, as it is shown."""
+    for execution in shop.ledger.executions.list("shop", limit=1):
+        if build := execution.stages.get("Build"):
+            return next((run[-1].summary for run in build.actions.values()), None)
+    return None
 
 
 def _has_ended(team: Team, flow_run: UUID) -> bool:
