@@ -13,7 +13,7 @@ from typing import Any
 import httpx
 import psutil
 import psycopg
-from deployed import BIN, PATIENCE, clean, end, free_port, until
+from deployed import BIN, clean, end, free_port, until
 from postgresql import MISSING as NO_POSTGRESQL
 from postgresql import postgresql_server
 from prefect.client.orchestration import SyncPrefectClient
@@ -30,7 +30,7 @@ MISSING = [name for name in NEEDED if not shutil.which(name)] + (
     ["postgres"] if NO_POSTGRESQL else []
 )
 STARTING = 280.0
-"""Seconds that everything may take to start on a busy machine."""
+"""Seconds that everything may take to start, or to end, on a busy machine."""
 
 
 @dataclass
@@ -174,7 +174,7 @@ class Installation:
         return {str(name): int(count) for name, count in rows}
 
     def ended(
-        self, pipeline: str, count: int, patience: float = PATIENCE
+        self, pipeline: str, count: int, patience: float = STARTING
     ) -> list[Execution]:
         """The executions of a pipeline, once so many are there and have ended."""
         with self.ledger() as ledger:
