@@ -81,6 +81,7 @@ def deployment(
     return prefect.read_deployment_by_name(f"{flow}/{name}")
 
 
+@pytest.mark.timeout(600)  # some fifteen programs start one after the other
 def test_flows_are_promoted_and_go_back_to_the_code_before(
     machine: Machine, project: Developer, prefect: SyncPrefectClient
 ) -> None:
