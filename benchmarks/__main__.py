@@ -6,6 +6,7 @@ docs/performance.md, and names such as `w2 idle` measure only those.
 
 import argparse
 import importlib
+import signal
 import sys
 import time
 from pathlib import Path
@@ -20,7 +21,7 @@ from benchmarks.table import CASE, GOALS, goal_rows, rows, text
 def workloads() -> dict[str, Workload]:
     """The modules that measure something, by name."""
     here = Path(__file__).parent
-    names = sorted(path.stem for path in [*here.glob("w[0-9].py")])
+    names = [*sorted(path.stem for path in here.glob("w[0-9].py")), "idle"]
     return {name: importlib.import_module(f"benchmarks.{name}") for name in names}
 
 
@@ -34,6 +35,8 @@ def main() -> int:
     wanted = asked.workloads or list(found)
     if unknown := sorted(set(wanted) - set(found)):
         parser.error(f"no workload {', '.join(unknown)}; there are {', '.join(found)}")
+    # What was started is ended, too, when somebody ends us.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
     began = time.monotonic()
     with Lab() as lab:
         bench = Bench(lab, asked.full, _say)

@@ -1,6 +1,7 @@
 """A run of the benchmarks: who takes part, what is measured, what was found."""
 
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -16,6 +17,9 @@ from benchmarks.harness import (
 from benchmarks.lab import Lab
 from benchmarks.peers import Peer, peers
 from benchmarks.work import Work
+
+QUICK, FULL = 240.0, 1320.0
+"""Seconds, those of installing included, after which no further case begins."""
 
 
 @dataclass(frozen=True)
@@ -75,10 +79,12 @@ class Bench:
     full: bool
     say: Callable[[str], None]
     missing: dict[str, str] = field(default_factory=dict[str, str])
+    _until: float = 0
     _peers: list[Peer] = field(default_factory=list[Peer])
 
     def start(self) -> None:
         """Install peers, and start their daemons."""
+        self._until = time.monotonic() + (FULL if self.full else QUICK)
         for kind in peers():
             if kind.slow and not self.full:
                 self.missing[kind.name] = "takes part in `make bench-full` only"
@@ -92,6 +98,11 @@ class Bench:
             else:
                 self._peers.append(peer)
 
+    @property
+    def left(self) -> float:
+        """Seconds until no further case begins."""
+        return self._until - time.monotonic()
+
     def case(
         self,
         name: str,
@@ -99,13 +110,17 @@ class Bench:
         *goals: Goal,
         rounds: int,
         seconds: float,
+        without: Collection[str] = (),
+        warm: bool = True,
         base: str = "bash",
     ) -> Case:
-        """Everybody who can does `work`."""
+        """Everybody who can does `work`, but those who are named."""
         contenders = [
-            peer.contender(work, rounds) for peer in self._peers if peer.can(work)
+            peer.contender(work, rounds)
+            for peer in self._peers
+            if peer.can(work) and peer.name not in without
         ]
-        return Case(name, contenders, rounds, seconds, goals, base)
+        return Case(name, contenders, rounds, seconds, goals, base, warm)
 
 
 class Workload(Protocol):
@@ -132,17 +147,23 @@ class Measured:
 def measure(workload: Workload, bench: Bench) -> list[Measured]:
     """Measure all cases of a workload."""
     found: list[Measured] = []
+    if bench.left < 0:
+        bench.missing[workload.TITLE] = "the time was over"
+        return found
     try:
         cases = workload.cases(bench)
     except Exception as error:  # noqa: BLE001 - the others are measured all the same
         bench.missing[workload.TITLE] = f"{type(error).__name__}: {error}"
         return found
     for case in cases:
+        if bench.left < 0:
+            bench.missing[f"{workload.TITLE}, {case.name}"] = "the time was over"
+            continue
         bench.say(f"{workload.TITLE}: {case.name}")
         results = play(
             case.contenders,
             rounds=case.rounds,
-            seconds=case.seconds,
+            seconds=min(case.seconds, bench.left),
             warm=case.warm,
             say=bench.say,
         )

@@ -47,9 +47,10 @@ class Sample:
 
 @dataclass
 class Outcome:
-    """What a run says of itself, where its wall time is not that of the call."""
+    """What a run says of itself, where it took part of the call's time."""
 
     wall: float | None = None
+    cpu: float | None = None
     more: dict[str, float] = field(default_factory=dict[str, float])
 
 
@@ -124,13 +125,20 @@ def measure(contender: Contender) -> Sample:
         failure = _short(f"{type(error).__name__}: {error}")
     wall = time.perf_counter() - began
     calm(daemons)
-    cpu = cpu_of(daemons) - before + _children() - ours
+    used = cpu_of(daemons) - before + _children() - ours
     return Sample(
         wall=wall if outcome.wall is None else outcome.wall,
-        cpu=cpu,
+        cpu=used if outcome.cpu is None else outcome.cpu,
         failure=failure,
         more=outcome.more,
     )
+
+
+def timed(do: Callable[[], None]) -> Outcome:
+    """Only this part of a run counts: what it starts and waits for."""
+    ours, began = _children(), time.perf_counter()
+    do()
+    return Outcome(time.perf_counter() - began, _children() - ours)
 
 
 def cpu_of(roots: Sequence[int]) -> float:

@@ -21,6 +21,8 @@ STEPS = Path(__file__).with_name("steps")
 BIN = Path(sys.executable).parent
 LIMIT = 180.0
 """Seconds that one run may take at the most."""
+START = 300.0
+"""Seconds that a daemon may take to start."""
 
 
 @dataclass(eq=False)
@@ -42,6 +44,7 @@ class Lab:
         )
     )
     _started: "list[subprocess.Popen[bytes]]" = field(default_factory=list)
+    _more: list[Path] = field(default_factory=list)
 
     def __enter__(self) -> Self:
         self.repository = self.folder / "sample.git"
@@ -52,9 +55,14 @@ class Lab:
         return self
 
     def __exit__(self, *ended: object) -> None:
-        for process in self._started:
+        for process in reversed(self._started):
             end(process)
-        shutil.rmtree(self.folder, ignore_errors=True)
+        for folder in (self.folder, *self._more):
+            shutil.rmtree(folder, ignore_errors=True)
+
+    def remove(self, folder: Path) -> None:
+        """Remove another folder, too, at the end."""
+        self._more.append(folder)
 
     def environment(self, peer: str) -> dict[str, str]:
         """What the steps and the daemons of a peer get."""
@@ -183,7 +191,7 @@ def clean() -> dict[str, str]:
 
 
 def until(
-    holds: Callable[[], object], what: str, every: float = 0.05, patience: float = LIMIT
+    holds: Callable[[], object], what: str, every: float = 0.05, patience: float = START
 ) -> None:
     """Return once `holds` says something true.
 

@@ -1,11 +1,13 @@
 """A Prefect server, and a warm worker of ours that takes runs from it."""
 
 import time
+from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 import httpx
+from psutil import Process
 
 from benchmarks.harness import memory_of
 from benchmarks.lab import BIN, LIMIT, Lab, call, clean, free_port, until
@@ -16,6 +18,9 @@ LOOK = 0.01
 ASK = 0.05
 """Seconds between two questions to Prefect's server, once the ledger says it ended."""
 TRIES = 100
+BUSY = 5
+"""Runs at once from which on memory is looked at."""
+WORKER = ("worker", "--limit", "10")
 OVER = ["COMPLETED", "FAILED", "CRASHED", "CANCELLED"]
 
 
@@ -58,8 +63,8 @@ class Site:
         """Start a worker, unless there is one, and wait until it takes runs."""
         if self.worker:
             return
-        self.worker = [self._start("worker", BIN / "deliver", "worker")]
-        until(self._serves, "the worker", every=0.2)
+        self.worker = [self._start("worker", BIN / "deliver", *WORKER)]
+        until(lambda: self.serves("delivery"), "the worker", every=0.2)
 
     def deploy(self, *files: Path) -> None:
         self.call("deploy", *map(str, files))
@@ -90,6 +95,12 @@ class Site:
             raise RuntimeError(f"{burst.failed} of {count} failed")
         return burst
 
+    def serves(self, pool: str) -> bool:
+        """Whether a worker takes runs from a pool."""
+        answer = self._http.post(f"/work_pools/{pool}/workers/filter", json={})
+        found: list[dict[str, Any]] = answer.json() if answer.is_success else []
+        return any(each["status"] == "ONLINE" for each in found)
+
     def _ask_for(self, deployment: str) -> str:
         path = f"/deployments/{deployment}/create_flow_run"
         for _ in range(TRIES):
@@ -110,7 +121,7 @@ class Site:
                 if found is not None and found.status.ended:
                     left.pop(0)
                 if len(runs) > 1:
-                    burst.look(memory_of(self.worker))
+                    burst.look(self.worker)
         while self._count(runs, OVER) < len(runs):
             if time.monotonic() > deadline:
                 raise TimeoutError(f"{len(left)} of {len(runs)} have not ended")
@@ -133,25 +144,24 @@ class Site:
         except httpx.HTTPError:
             return False
 
-    def _serves(self) -> bool:
-        answer = self._http.post("/work_pools/delivery/workers/filter", json={})
-        found: list[dict[str, Any]] = answer.json() if answer.is_success else []
-        return any(each["status"] == "ONLINE" for each in found)
-
 
 class Burst:
     """What was seen of runs that were asked for at once.
 
     Attributes:
         failed: How many did not succeed.
-        memory: Megabytes that the worker and all its runs held at the most.
+        memory: Megabytes that the worker and all its runs held, by run, at the most.
     """
 
     failed = 0
     memory = 0.0
 
-    def look(self, memory: float) -> None:
-        self.memory = max(self.memory, memory)
+    def look(self, worker: Sequence[int]) -> None:
+        """Note the memory for each run, while many go on."""
+        below = [child for pid in worker for child in Process(pid).children()]
+        runs = sum(len(forker.children()) for forker in below)
+        if runs >= BUSY:
+            self.memory = max(self.memory, memory_of(worker) / runs)
 
 
 @cache

@@ -21,7 +21,7 @@ def cases(bench: Bench) -> list[Case]:
         Goal("worker: CPU, to the Prefect flow", 0.5, over(WORKER, FLOW, cpu)),
         Goal("`run --local`: wall less one `import prefect`, to bash", 1.15, _local),
         rounds=9 if bench.full else 3,
-        seconds=150 if bench.full else 45,
+        seconds=120 if bench.full else 45,
     )
     case.contenders.append(Contender(IMPORT, import_prefect))
     return [case]

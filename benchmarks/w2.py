@@ -10,12 +10,18 @@ ABOUT = (
     "Ours has a source action besides, since a pipeline begins with one. Executions are"
     " asked for at Prefect's server, and have ended when it says so."
 )
+WHY = (
+    "bash spends 1.2 ms of CPU on a `true`. An action of ours is a run of a Prefect task"
+    " (5 ms here, 30 ms in Prefect's server), two writes and three reads of the ledger"
+    " (15 ms), and a command between two processes that end whatever it leaves behind"
+    " (16 ms)."
+)
 GOALS = {
     Actions(5): None,
-    Actions(20): Goal("20 in sequence: wall", 10, over(WORKER, "bash", wall)),
-    Actions(100): Goal("100 in sequence: wall", 3.3, over(WORKER, "bash", wall)),
+    Actions(20): Goal("wall, to bash", 10, over(WORKER, "bash", wall), WHY),
+    Actions(100): Goal("wall, to bash", 3.3, over(WORKER, "bash", wall), WHY),
     Actions(20, parallel=True): Goal(
-        "20 in parallel: wall", 12, over(WORKER, "bash", wall)
+        "wall, to bash", 12, over(WORKER, "bash", wall), WHY
     ),
 }
 
@@ -27,7 +33,7 @@ def cases(bench: Bench) -> list[Case]:
             work,
             *([goal] if goal else []),
             rounds=7 if bench.full else 3,
-            seconds=60 if bench.full else 20,
+            seconds=45 if bench.full else 20,
         )
         for work, goal in GOALS.items()
         if bench.full or work.count == 20

@@ -38,7 +38,7 @@ def cases(bench: Bench) -> list[Case]:
                 *(Contender(n, partial(_run, here, *w)) for n, w in commands.items()),
             ],
             rounds=15 if bench.full else 5,
-            seconds=60 if bench.full else 20,
+            seconds=45 if bench.full else 20,
             goals=(
                 Goal("`validate`: CPU", 0.25, over(VALIDATE, IMPORT, cpu)),
                 Goal("`status`: CPU", 0.5, over(STATUS, IMPORT, cpu)),

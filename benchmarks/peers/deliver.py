@@ -6,10 +6,13 @@ from pathlib import Path
 from benchmarks.definitions import define
 from benchmarks.harness import Outcome
 from benchmarks.peers import Peer
-from benchmarks.site import site
+from benchmarks.postgresql import Postgresql
+from benchmarks.site import Site, site
+from benchmarks.webhook import Webhook
 from benchmarks.work import Actions, Burst, Delivery, Push, Work
 
 WORKER = "deliver, warm worker"
+POSTGRESQL = "deliver, warm worker, PostgreSQL"
 LOCAL = "deliver run --local"
 
 
@@ -19,24 +22,45 @@ class Worker(Peer):
     name = WORKER
 
     def start(self) -> None:
-        self._site = site(self.lab)
+        self._site = self._place()
         self._site.work()
         self._deployed: dict[Work, str] = {}
+        self._webhook: Webhook | None = None
+
+    def _place(self) -> Site:
+        return site(self.lab)
 
     def can(self, work: Work) -> bool:
-        return not isinstance(work, Push)
+        return True
 
     def daemons(self) -> Sequence[int]:
-        return [*self._site.server, *self._site.worker]
+        webhook = self._webhook.daemons if self._webhook else []
+        return [*self._site.server, *self._site.worker, *webhook]
 
     def run(self, work: Work) -> Outcome:
+        if isinstance(work, Push):
+            self._webhook = self._webhook or Webhook(self.lab, self._site)
+            return Outcome(self._webhook.push())
         if work not in self._deployed:
             name = f"work{len(self._deployed)}"
             self._site.deploy(define(self.lab, work, name, self.lab.folder / name))
             self._deployed[work] = name
         count = work.count if isinstance(work, Burst) else 1
         seen = self._site.run(self._deployed[work], count)
-        return Outcome(more={"memory": seen.memory} if seen.memory else {})
+        return Outcome(more={"each": seen.memory} if seen.memory else {})
+
+
+class WorkerOnPostgresql(Worker):
+    """Prefect's server and the ledger on PostgreSQL, for bursts."""
+
+    name = POSTGRESQL
+    slow = True
+
+    def _place(self) -> Site:
+        return Site(self.lab, "postgresql", Postgresql(self.lab).settings)
+
+    def can(self, work: Work) -> bool:
+        return isinstance(work, Burst)
 
 
 class Local(Peer):
