@@ -87,13 +87,16 @@ def test_files_become_objects_with_what_was_asked_for(
 def test_after_a_failure_the_previous_objects_are_there(
     bucket: str, artifact: Making, objects: Any, hand: Callable[[str, str], None]
 ) -> None:
-    act(artifact({"a": "one", "b": "one"}), bucket, object_key="site")
+    source = artifact({"a": "one", "b": "one"})
+    good = act(source, bucket, object_key="site").variables["release"]
     hand("site/c", "by hand")
     before = objects()
+    hand("site/a", "by hand")
 
     fail(artifact({"a": "two", "c": "two", "d": "two"}), bucket)
 
     assert objects() == before
+    assert S3BucketEnvironment(bucket=bucket, object_key="site").observe() == good
 
 
 def test_after_a_failed_first_release_objects_are_as_somebody_left_them(
