@@ -46,7 +46,7 @@ class Team:
     def containers(self) -> list[Container]:
         """The pool's containers, whether they run or not."""
         return self.engine.containers.list(
-            all=True, filters={"label": f"{LABEL}=docker"}
+            all=True, filters={"label": f"{LABEL}=docker"}, ignore_removed=True
         )
 
     def work(self) -> None:
