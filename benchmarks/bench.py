@@ -7,7 +7,6 @@ from typing import Protocol
 
 from benchmarks.harness import (
     Contender,
-    Missing,
     Ratio,
     Results,
     Sample,
@@ -68,7 +67,7 @@ class Case:
 
 @dataclass
 class Bench:
-    """Those who take part, installed and started.
+    """Those who take part, installed and started when they are needed.
 
     Attributes:
         full: Take the time for figures that are published.
@@ -81,22 +80,12 @@ class Bench:
     missing: dict[str, str] = field(default_factory=dict[str, str])
     _until: float = 0
     _peers: list[Peer] = field(default_factory=list[Peer])
+    _started: list[Peer] = field(default_factory=list[Peer])
 
     def start(self) -> None:
-        """Install peers, and start their daemons."""
+        """Begin: from now on the time counts."""
         self._until = time.monotonic() + (FULL if self.full else QUICK)
-        for kind in peers():
-            if kind.slow and not self.full:
-                self.missing[kind.name] = "takes part in `make bench-full` only"
-                continue
-            self.say(f"preparing {kind.name}")
-            peer = kind(self.lab)
-            try:
-                peer.start()
-            except (Missing, OSError, TimeoutError) as error:
-                self.missing[kind.name] = str(error)
-            else:
-                self._peers.append(peer)
+        self._peers = [kind(self.lab) for kind in peers()]
 
     @property
     def left(self) -> float:
@@ -118,9 +107,25 @@ class Bench:
         contenders = [
             peer.contender(work, rounds)
             for peer in self._peers
-            if peer.can(work) and peer.name not in without
+            if peer.can(work) and peer.name not in without and self._is_ready(peer)
         ]
         return Case(name, contenders, rounds, seconds, goals, base, warm)
+
+    def _is_ready(self, peer: Peer) -> bool:
+        """Whether a peer takes part; when it is first needed, it is installed."""
+        if peer.name in self.missing:
+            return False
+        if peer.slow and not self.full:
+            self.missing[peer.name] = "takes part in `make bench-full` only"
+        elif peer not in self._started:
+            self.say(f"preparing {peer.name}")
+            try:
+                peer.start()
+            except Exception as error:  # noqa: BLE001 - the others take part
+                self.missing[peer.name] = f"{type(error).__name__}: {error}"
+            else:
+                self._started.append(peer)
+        return peer in self._started
 
 
 class Workload(Protocol):
