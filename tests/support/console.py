@@ -21,8 +21,8 @@ FENCE = re.compile(
 PROMPT = re.compile(r"^(?P<who>\w*)\$ (?P<command>.*)$")
 VARIES = [
     (re.compile(r"\b[0-9a-f]{7,64}\b"), "DIGEST"),
-    (re.compile(r"\[ *\d+s\]"), "[TIME]"),
-    (re.compile(r"\b\d+(\.\d+)?(s|ms| s| ms)\b"), "TIME"),
+    (re.compile(r"\[ *(\d+m )?\d+s\]"), "[TIME]"),
+    (re.compile(r"\b(\d+m )?\d+(\.\d+)?(s|ms| s| ms)\b"), "TIME"),
     (re.compile(r"\b\d{1,2} [A-Z][a-z]{2} \d\d:\d\d\b"), "DATE"),
     (re.compile(r"\b\d{4}-\d\d-\d\d \d\d:\d\d(:\d\d)?\b"), "DATE"),
     (re.compile(r"127\.0\.0\.1:\d+"), "ADDRESS"),
