@@ -44,6 +44,8 @@ def main() -> int:
         measured: list[Measured] = []
         for name in wanted:
             measured += measure(found[name], bench)
+            if asked.page:  # also when it is ended before its time
+                write(PAGE, measured, bench)
     for each in measured:
         print(f"\n{each.title}, {each.case.name} (ratios to {each.case.base})")
         print(text(CASE, list(rows(each))))
@@ -51,8 +53,6 @@ def main() -> int:
     print(text(GOALS, list(goal_rows(measured))))
     for peer, reason in bench.missing.items():
         print(f"not measured: {peer}: {reason}")
-    if asked.page:
-        write(PAGE, measured, bench)
     return 0
 
 
