@@ -101,7 +101,7 @@ COMMANDS: list[tuple[Group, str, str, str]] = [
         _KEEP,
         "server",
         "server:server",
-        "Take webhooks, so that a push starts its pipelines at once.",
+        "Take webhooks, and give actions on work pools what they need.",
     ),
     (
         _KEEP,
