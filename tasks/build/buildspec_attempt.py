@@ -169,6 +169,9 @@ class Attempt:
             outer, self._place, environment, self._line, self._masker.line
         )
         self._site.check_stopped()
+        if failure and not failure.startswith("ended with "):
+            # It did not end by itself: what its commands said of that is our doing.
+            return Failure(None, f"the build {failure}", "")
         journal = (self._private / "journal").read_text(errors="replace").split("\n")
         failed = next((one.split() for one in journal if one[:7] == "failed "), None)
         if failed and len(failed) == 3 and failed[1].isdigit():
