@@ -20,7 +20,7 @@ from prefect_delivery.blocks.aws_environment import (
 from prefect_delivery.errors import ActionFailed
 from prefect_delivery.ledger import Release
 
-_GIVEN_BY_ECS = {
+GIVEN_BY_ECS = {
     "taskDefinitionArn",
     "revision",
     "status",
@@ -98,7 +98,7 @@ class EcsServiceEnvironment(AwsEnvironment):
                 RELEASE: release.digest,
                 BEFORE: current["taskDefinitionArn"],
             }
-            definition = {k: v for k, v in current.items() if k not in _GIVEN_BY_ECS}
+            definition = {k: v for k, v in current.items() if k not in GIVEN_BY_ECS}
             definition["containerDefinitions"] = _with_images(
                 current["containerDefinitions"], self._images(release)
             )
