@@ -205,7 +205,7 @@ class LambdaAliasEnvironment(AwsEnvironment):
         """Make the release's code the function's unpublished one; the code's digest."""
         archive = _zipped(release)
         latest = client.get_function_configuration(FunctionName=self.function)
-        if latest["CodeSha256"] != _digest(archive):
+        if latest["CodeSha256"] != code_digest(archive):
             client.update_function_code(FunctionName=self.function, ZipFile=archive)
         ready = self._until(
             lambda: self._ready(client, "$LATEST"), "the update of the code", release
@@ -263,7 +263,7 @@ class LambdaAliasEnvironment(AwsEnvironment):
         if found := self._published(client, release):
             return found
         # Published for an earlier release, of which this one is no change.
-        code = _digest(_zipped(release))
+        code = code_digest(_zipped(release))
         if found := self._published(client, release, code):
             return found
         raise ActionFailed(f"{self.target} has no version of the release")
@@ -289,16 +289,23 @@ class LambdaAliasEnvironment(AwsEnvironment):
         return None
 
     def _ready(self, client: Any, version: str) -> dict[str, Any] | None:
-        found: dict[str, Any] = client.get_function_configuration(
-            FunctionName=self.function, Qualifier=version
-        )
-        states = {found.get("State", "Active"), found.get("LastUpdateStatus", "Active")}
-        if "Failed" in states:
-            reason = found.get("LastUpdateStatusReason") or found.get("StateReason")
-            raise ActionFailed(
-                f"Lambda cannot use the code: {reason or 'no reason given'}"
-            )
-        return None if states & {"Pending", "InProgress"} else found
+        return ready(client, self.function, version)
+
+
+def ready(client: Any, function: str, version: str) -> dict[str, Any] | None:
+    """What Lambda says of a version that can be invoked; None while it cannot yet.
+
+    Raises:
+        ActionFailed: It never can be.
+    """
+    found: dict[str, Any] = client.get_function_configuration(
+        FunctionName=function, Qualifier=version
+    )
+    states = {found.get("State", "Active"), found.get("LastUpdateStatus", "Active")}
+    if "Failed" in states:
+        reason = found.get("LastUpdateStatusReason") or found.get("StateReason")
+        raise ActionFailed(f"Lambda cannot use the code: {reason or 'no reason given'}")
+    return None if states & {"Pending", "InProgress"} else found
 
 
 def _led(alias: Alias, version: str, release: str, percent: float) -> Alias:
@@ -320,20 +327,25 @@ def _mark(release: Release) -> str:
     return f"prefect-delivery {release.digest}"
 
 
-def _digest(archive: bytes) -> str:
+def code_digest(archive: bytes) -> str:
     """What Lambda calls `CodeSha256`."""
     return b64encode(sha256(archive).digest()).decode()
 
 
 def _zipped(release: Release) -> bytes:
-    """The release's files as a zip archive, the same bytes each time."""
-    content, archive = release.artifact, io.BytesIO()
-    with TemporaryDirectory() as name, zipfile.ZipFile(archive, "w") as zipped:
+    content = release.artifact
+    return zipped(Artifact(digest=content.digest, size=content.size))
+
+
+def zipped(artifact: Artifact) -> bytes:
+    """Code as a zip archive, the same bytes each time."""
+    archive = io.BytesIO()
+    with TemporaryDirectory() as name, zipfile.ZipFile(archive, "w") as bundle:
         folder = Path(name) / "release"
-        Artifact(digest=content.digest, size=content.size).unpack(folder)
+        artifact.unpack(folder)
         for file in sorted(path for path in folder.rglob("*") if path.is_file()):
             entry = zipfile.ZipInfo(str(file.relative_to(folder)))
             entry.external_attr = (file.stat().st_mode & 0o777 | 0o100000) << 16
             entry.compress_type = zipfile.ZIP_DEFLATED
-            zipped.writestr(entry, file.read_bytes())
+            bundle.writestr(entry, file.read_bytes())
     return archive.getvalue()

@@ -1,4 +1,4 @@
-"""Deploy a function of AWS Lambda, behind an alias."""
+"""Deploy a function of AWS Lambda."""
 
 import re
 from pathlib import Path
@@ -8,7 +8,15 @@ from typing import Annotated
 from pydantic import Field
 
 from prefect_delivery.actions import ActionFailed, Artifact, Job, Outputs, action
-from prefect_delivery.blocks.lambda_alias import VERSION, LambdaAliasEnvironment
+from prefect_delivery.blocks.aws_environment import INTERVAL
+from prefect_delivery.blocks.aws_session import aws_session, patient
+from prefect_delivery.blocks.lambda_alias import (
+    VERSION,
+    LambdaAliasEnvironment,
+    code_digest,
+    ready,
+    zipped,
+)
 from prefect_delivery.rollout import Canary, CanaryStep, Increment, Linear, Strategy
 from prefect_delivery.tasks.deploy.environment import deploy
 
@@ -22,8 +30,8 @@ _LONGEST = 2 * 24 * 60
 @action(
     "deploy/lambda",
     variables={
-        "FunctionVersion": "version that the alias leads to now",
-        "release": "digest of the release that serves now",
+        "FunctionVersion": "version that was published, or that the alias leads to now",
+        "release": "digest of the release that serves now; none without an alias",
         "previous": "digest of the release that served before; empty for the first",
         "url": "empty: an alias says nothing of where people reach it",
     },
@@ -45,17 +53,19 @@ def deploy_to_lambda(
 
     When an alarm rises, or the action is stopped, or its worker dies, the version of
     before serves again. The alias is an environment: it keeps its releases, and takes
-    one rollout at a time. Without an alias there would be nothing to go back to. The
-    first release through this alias gets all traffic at once.
+    one rollout at a time. The first release through this alias gets all traffic at once.
+
+    Without an alias the code is published as a version, and is what `$LATEST` runs from
+    then on. Nothing is taken back then: deploy the artifact of before to go back.
 
     Args:
         function_name: Name or ARN of the function, which exists.
-        function_alias: Name of the alias, which exists; it must be given here.
+        function_alias: Name of the alias, which exists.
         artifact: The code, as files; not with `published_target_version`.
-        published_target_version: A version to lead to, instead of code.
+        published_target_version: A version to lead the alias to, instead of code.
         deploy_strategy: `AllAtOnce`, or such as `Canary10Percent5Minutes` or
-            `Linear10PercentEvery1Minute`; at most two days in all.
-        alarms: CloudWatch alarms that must not rise meanwhile.
+            `Linear10PercentEvery1Minute`; at most two days in all. Needs an alias.
+        alarms: CloudWatch alarms that must not rise meanwhile. They need an alias.
         credentials: Name of an AwsCredentials block; by default the worker's own.
         role_arn: Role to take on, in this or another account.
         region: Region of the function.
@@ -68,9 +78,14 @@ def deploy_to_lambda(
     Source: CodePipeline user guide, "AWS Lambda deploy action reference".
     """
     if not function_alias:
-        raise ActionFailed(
-            f"'{function_name}' has no alias here, so nothing could be taken back",
-            hint="give 'function_alias', and have callers use the alias",
+        return _without_alias(
+            function_name,
+            artifact,
+            plain=published_target_version is None
+            and deploy_strategy == "AllAtOnce"
+            and not alarms,
+            aws=(credentials, role_arn, region),
+            job=job,
         )
     if (artifact is None) == (published_target_version is None):
         raise ActionFailed("give either an artifact or 'published_target_version'")
@@ -92,6 +107,47 @@ def deploy_to_lambda(
     )
     outputs.variables["FunctionVersion"] = environment.version
     return outputs
+
+
+def _without_alias(
+    function: str,
+    artifact: Artifact | None,
+    *,
+    plain: bool,
+    aws: tuple[str | None, str | None, str | None],
+    job: Job,
+) -> Outputs:
+    """Publish code as a version; to repeat it changes nothing more.
+
+    Raises:
+        ActionFailed: There is no code or more is asked for, or Lambda refuses it.
+    """
+    if artifact is None or not plain:
+        raise ActionFailed(
+            "without 'function_alias' there is only code to deploy, all at once",
+            hint="give 'function_alias', or an artifact and nothing else",
+        )
+    archive = zipped(artifact)
+    with aws_session(*aws) as session:
+        client = session.client("lambda")
+
+        def is_ready(version: str) -> None:
+            probe = patient(job, lambda: ready(client, function, version))
+            job.poll(probe, interval=INTERVAL)
+
+        latest = client.get_function_configuration(FunctionName=function)
+        if latest["CodeSha256"] != code_digest(archive):
+            client.update_function_code(FunctionName=function, ZipFile=archive)
+        is_ready("$LATEST")
+        # What has not changed since is not published again: we get that version.
+        version = client.publish_version(
+            FunctionName=function, CodeSha256=code_digest(archive)
+        )["Version"]
+        is_ready(version)
+    return Outputs(
+        variables={"FunctionVersion": version},
+        summary=f"{function} has version {version}",
+    )
 
 
 def _strategy(text: str) -> Strategy:

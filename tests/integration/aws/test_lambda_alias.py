@@ -151,8 +151,43 @@ def test_the_action_takes_code_or_a_version(shop: LambdaShop) -> None:
 
     with pytest.raises(ActionFailed, match="either an artifact or"):
         deploy_to_lambda.fn(shop.name, "live", job=job)
-    with pytest.raises(ActionFailed, match="has no alias here"):
-        deploy_to_lambda.fn(shop.name, artifact=shop.artifact("one"), job=job)
+
+
+def test_without_an_alias_code_becomes_a_version_once(
+    shop: LambdaShop, ministack: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    wire, path = Wire(), f"/2015-03-31/functions/{shop.name}"
+    code = shop.artifact("one")
+    with wire.to(ministack) as address:
+        monkeypatch.setenv("AWS_ENDPOINT_URL", address)
+        wire.cuts += [f"PUT {path}/code", f"POST {path}/versions"]
+
+        made = [
+            deploy_to_lambda.fn(shop.name, artifact=code, job=Job(log=print)).variables
+            for _ in range(2)
+        ]
+        monkeypatch.setenv("AWS_ENDPOINT_URL", ministack)
+
+    assert wire.cuts == []
+    assert made == [{"FunctionVersion": "2"}] * 2
+    assert shop.versions() == ["$LATEST", "1", "2"]
+    assert shop.says("$LATEST") == "one"
+    assert shop.says() == "by hand"
+
+
+def test_without_an_alias_there_is_no_strategy_and_no_version_to_lead_to(
+    shop: LambdaShop,
+) -> None:
+    for more in (
+        {"deploy_strategy": "Canary10Percent5Minutes"},
+        {"alarms": ["shop-errors"]},
+        {"published_target_version": "1"},
+    ):
+        with pytest.raises(ActionFailed, match="only code to deploy, all at once"):
+            deploy_to_lambda.fn(
+                shop.name, artifact=shop.artifact("one"), job=Job(log=print), **more
+            )
+    assert shop.versions() == ["$LATEST", "1"]
 
 
 @pytest.mark.parametrize(
