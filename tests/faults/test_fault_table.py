@@ -49,3 +49,20 @@ def test_the_worst_end_of_a_seed_counts() -> None:
         tally.add(report)
 
     assert tally.figures().startswith("| 0/1 | 3 | ")
+
+
+def test_every_seed_of_a_batch_counts() -> None:
+    tally = Tally()
+    tally.add(
+        pytest.TestReport(
+            nodeid="test_row_28_x.py::test_it[seed10to19-]",
+            location=("test_row_28_x.py", 1, "test_it"),
+            keywords={},
+            outcome="passed",
+            longrepr=None,
+            when="call",
+            duration=1,
+        )
+    )
+
+    assert tally.figures().startswith("| 10/10 | 1 | ")

@@ -28,7 +28,7 @@ NAMED += [43, 44, 45, 47, 52, 53, 54, 55]
 """Rows of the fault matrix that must have a test."""
 NEVER = "| never run |  |  |  |"
 _BADNESS = ["passed", "skipped", "failed"]
-_SEED = re.compile(r"seed\d+-")
+_SEEDS = re.compile(r"seed(\d+)(?:to(\d+))?-")
 _FILE = re.compile(r"test_row_(\d+)_\w+\.py")
 
 
@@ -103,10 +103,9 @@ class Tally:
 
     def add(self, report: pytest.TestReport) -> None:
         self.seconds += report.duration
-        seed = _SEED.search(report.nodeid)
-        name = seed.group() if seed else report.nodeid
-        worst = max(self.ends.get(name, "passed"), report.outcome, key=_BADNESS.index)
-        self.ends[name] = worst
+        for name in _names(report.nodeid):
+            ends = self.ends.get(name, "passed"), report.outcome
+            self.ends[name] = max(ends, key=_BADNESS.index)
 
     def figures(self) -> str:
         count = Counter(self.ends.values())
@@ -118,6 +117,15 @@ class Tally:
             f"| {count['passed']}/{done}{skipped} | {self.seconds:.0f}"
             f" | {today} | {machine} |"
         )
+
+
+def _names(node: str) -> list[str]:
+    """What a test counts for: its seed, all seeds of its batch, or itself."""
+    found = _SEEDS.search(node)
+    if found is None:
+        return [node]
+    first, last = found.groups()
+    return [f"seed{n}" for n in range(int(first), int(last or first) + 1)]
 
 
 @dataclass

@@ -22,6 +22,21 @@ def seeded(*, one_in: int = 1) -> pytest.MarkDecorator:
     return pytest.mark.parametrize("seed", [f"seed{n}-" for n in range(count)])
 
 
+def batched(size: int) -> pytest.MarkDecorator:
+    """Run a test for some seeds at once, given as `seeds`: many in one dear drama.
+
+    Args:
+        size: Seeds in a batch, at most.
+    """
+    count = max(1, SEEDS)
+    batches = [range(n, min(n + size, count)) for n in range(0, count, size)]
+    return pytest.mark.parametrize(
+        "seeds",
+        [[f"seed{n}-" for n in batch] for batch in batches],
+        ids=[f"seed{batch[0]}to{batch[-1]}-" for batch in batches],
+    )
+
+
 def number_of(seed: str) -> int:
     """The number in a seed, for tests that take their cases in turn."""
     return int(seed.removeprefix("seed").removesuffix("-"))
