@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import httpx
 from psutil import Process
@@ -15,9 +16,9 @@ from prefect_delivery.ledger import Ledger
 
 LOOK = 0.01
 """Seconds between two looks into the ledger while a run goes on."""
-ASK = 0.05
+ASK = 0.1
 """Seconds between two questions to Prefect's server, once the ledger says it ended."""
-TRIES = 100
+TRIES = 20
 BUSY = 5
 """Runs at once from which on memory is looked at."""
 WORKER = ("worker", "--limit", "10")
@@ -52,7 +53,7 @@ class Site:
         self.server = [self._start("server", BIN / "prefect", *command)]
         self.worker: list[int] = []
         until(self._answers, "Prefect's server", every=0.2)
-        self._http = httpx.Client(base_url=self.url, timeout=60)
+        self._http = httpx.Client(base_url=self.url, timeout=5)
 
     @property
     def ledger(self) -> Ledger:
@@ -102,13 +103,23 @@ class Site:
         return any(each["status"] == "ONLINE" for each in found)
 
     def _ask_for(self, deployment: str) -> str:
-        path = f"/deployments/{deployment}/create_flow_run"
+        # The key makes a question that is asked again the same one.
+        asked = {"state": {"type": "SCHEDULED"}, "idempotency_key": uuid4().hex}
+        return str(
+            self._post(f"/deployments/{deployment}/create_flow_run", asked)["id"]
+        )
+
+    def _post(self, path: str, body: dict[str, Any]) -> Any:
+        """Ask until Prefect's server answers; on SQLite it is silent for a while."""
         for _ in range(TRIES):
-            answer = self._http.post(path, json={"state": {"type": "SCHEDULED"}})
+            try:
+                answer = self._http.post(path, json=body)
+            except httpx.TimeoutException:
+                continue
             if answer.status_code != httpx.codes.SERVICE_UNAVAILABLE:
-                break
-            time.sleep(ASK)  # its SQLite has another writer
-        return str(answer.raise_for_status().json()["id"])
+                return answer.raise_for_status().json()
+            time.sleep(ASK)
+        raise TimeoutError(f"Prefect's server does not answer {path}")
 
     def _wait(self, runs: list[str]) -> "Burst":
         deadline = time.monotonic() + LIMIT
@@ -131,8 +142,7 @@ class Site:
 
     def _count(self, runs: list[str], states: list[str]) -> int:
         wanted = {"id": {"any_": runs}, "state": {"type": {"any_": states}}}
-        answer = self._http.post("/flow_runs/count", json={"flow_runs": wanted})
-        return int(answer.raise_for_status().json())
+        return int(self._post("/flow_runs/count", {"flow_runs": wanted}))
 
     def _start(self, name: str, *command: str | Path) -> int:
         folder = self.folder / name

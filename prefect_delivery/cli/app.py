@@ -3,7 +3,6 @@
 import os
 import sys
 from collections.abc import Callable, Sequence
-from importlib.metadata import PackageNotFoundError, version
 from typing import Annotated
 
 from cyclopts import App, Group, Parameter
@@ -207,6 +206,9 @@ def _next_step(error: DeliveryError) -> str:
 
 
 def _version() -> str:
+    # It loads the parser of e-mail, which no other command needs.
+    from importlib.metadata import PackageNotFoundError, version
+
     try:
         return version("prefect-delivery")
     except PackageNotFoundError:
