@@ -19,6 +19,8 @@ LOOK = 0.01
 ASK = 0.1
 """Seconds between two questions to Prefect's server, once the ledger says it ended."""
 TRIES = 20
+EVERY = 1.0
+"""Seconds between two looks at memory, each of which takes the kernel some time."""
 BUSY = 5
 """Runs at once from which on memory is looked at."""
 WORKER = ("worker", "--limit", "10")
@@ -165,9 +167,13 @@ class Burst:
 
     failed = 0
     memory = 0.0
+    _looked = 0.0
 
     def look(self, worker: Sequence[int]) -> None:
-        """Note the memory for each run, while many go on."""
+        """Note the memory for each run, while many go on; once a second."""
+        if time.monotonic() - self._looked < EVERY:
+            return
+        self._looked = time.monotonic()
         below = [child for pid in worker for child in Process(pid).children()]
         runs = sum(len(forker.children()) for forker in below)
         if runs >= BUSY:
