@@ -118,7 +118,7 @@ ACTIONS: tuple[ActionType, ...] = (
         _ONE,
         _NONE,
         "AppType* ProjectId* App* AppiumVersion DevicePoolArn* TestType* Test "
-        "RadioBluetoothEnabled RadioWifiEnabled RadioNfcEnabled RadioGpsEnabled "
+        "TestSpec RadioBluetoothEnabled RadioWifiEnabled RadioNfcEnabled RadioGpsEnabled "
         "RecordAppPerformanceData RecordVideo FuzzEventCount FuzzEventThrottle "
         "FuzzRandomizerSeed CustomHostMachineArtifacts CustomDeviceArtifacts "
         "UnmeteredDevicesOnly JobTimeoutMinutes Latitude Longitude",
