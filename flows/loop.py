@@ -15,7 +15,7 @@ from typing import Any, Protocol
 
 from prefect_delivery.actions import Artifact, Job, Outputs
 from prefect_delivery.control import waiting_actions
-from prefect_delivery.definition.models import Action, Pipeline, Rule
+from prefect_delivery.definition.models import Action, Cache, Pipeline, Rule
 from prefect_delivery.engine.conditions import shown, spec_of
 from prefect_delivery.engine.decide import decide
 from prefect_delivery.engine.gate import Hold
@@ -34,6 +34,7 @@ from prefect_delivery.engine.steps import (
 )
 from prefect_delivery.errors import ActionFailed, DeliveryError, LeaseLost
 from prefect_delivery.flows.arguments import arguments_of
+from prefect_delivery.flows.cached import Kept, run_cached
 from prefect_delivery.flows.close import close, close_dead
 from prefect_delivery.flows.elsewhere import run_elsewhere
 from prefect_delivery.flows.performers import Performer, Result
@@ -254,6 +255,20 @@ class Loop:
             if pool := _pool_of(execution, stage, action):
                 task = run_elsewhere
                 arguments = {"pool": pool, "call": call, "job": job}
+            elif wish := _cache_of(execution, stage, action):
+                task, arguments = (
+                    run_cached,
+                    {
+                        "action": task,
+                        "call": call,
+                        "wish": wish,
+                        "job": job,
+                        "memory": self.ledger.cache,
+                        "untrusted": execution.untrusted,
+                        # What was retried has been asked to run.
+                        "fresh": execution.fresh or number > 1,
+                    },
+                )
         except DeliveryError as error:
             self._ended.put_nowait((key, error))
             return
@@ -330,6 +345,7 @@ class Loop:
                 reports=[asdict(report) for report in outputs.reports],
                 retryable=job.retryable,
                 due=None if error else outputs.again,
+                cache_key=outputs.cache_key if isinstance(outputs, Kept) else None,
             )
         except ActionFailed as refused:
             # The ledger takes no more than so many bytes of variables.
@@ -398,6 +414,12 @@ def _pool_of(execution: Execution, stage: str, action: str) -> str | None:
     """The work pool that carries an action out; None for none of its own."""
     spec = spec_of(execution.definition.stages[stage], action)
     return spec.runs_on if isinstance(spec, Action) else None
+
+
+def _cache_of(execution: Execution, stage: str, action: str) -> bool | Cache:
+    """What the definition says of not running an action again."""
+    spec = spec_of(execution.definition.stages[stage], action)
+    return isinstance(spec, Action) and spec.cache
 
 
 def _waits(execution: Execution) -> bool:

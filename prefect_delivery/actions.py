@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "ACTION",
+    "CACHEABLE",
     "VARIABLES",
     "ActionFailed",
     "Address",
@@ -54,6 +55,7 @@ R = TypeVar("R")
 
 ACTION = "delivery_action"
 VARIABLES = "delivery_variables"
+CACHEABLE = "delivery_cacheable"
 """Attributes of a task in which `@action` notes what it was told."""
 
 UNSURE: Final = (OSError, TransportError)
@@ -289,7 +291,10 @@ def run_logger() -> "logging.Logger | logging.LoggerAdapter[logging.Logger]":
 
 
 def action(
-    name: str, *, variables: Mapping[str, str] | None = None
+    name: str,
+    *,
+    variables: Mapping[str, str] | None = None,
+    cacheable: bool = False,
 ) -> Callable[[Callable[P, R]], Task[P, R]]:
     """Make a Prefect task of a function, to be used in pipelines as `name`.
 
@@ -297,6 +302,9 @@ def action(
         name: `category/provider`, as in `uses:`.
         variables: Output variables and what they hold, for the reference page and for
             checking `#{namespace.name}`.
+        cacheable: Whether a definition may say `cache` of it: its outputs are all that
+            it does, and come of nothing but its inputs, its configuration, the values
+            of `secrets`, the container image `image` or else the machine it runs on.
     """
 
     def decorate(function: Callable[P, R]) -> Task[P, R]:
@@ -304,6 +312,7 @@ def action(
         made = Task(function, name=name, cache_policy=NO_CACHE, persist_result=False)
         setattr(made, ACTION, name)
         setattr(made, VARIABLES, dict(variables or {}))
+        setattr(made, CACHEABLE, cacheable)
         return made
 
     return decorate

@@ -81,6 +81,20 @@ def failure_of_container(
         return ended or _failure(container, memory)
 
 
+def image_id(image: str) -> str:
+    """The digest of what an image's name stands for now; pulled when it is not there.
+
+    Raises:
+        ActionFailed: No engine answers, or the image cannot be had.
+    """
+    with _engine() as client:
+        _require_image(client, image)
+        try:
+            return str(client.images.get(image).id)
+        except DockerException as error:
+            raise ActionFailed(f"image '{image}' cannot be read: {error}") from error
+
+
 def remove_orphans(is_live: Callable[[str], bool]) -> list[str]:
     """Remove containers of jobs whose process is gone or that have ended.
 

@@ -42,6 +42,7 @@ def start(
     started_by: str | None = None,
     key: str | None = None,
     flow_run: str | None = None,
+    fresh: bool = False,
 ) -> Execution:
     """Record a new execution of `definition`, with all it will run on.
 
@@ -50,6 +51,7 @@ def start(
         revisions: What source actions are pinned to, by action name.
         key: Two starts with the same key are one execution.
         flow_run: Id of the deployed Prefect flow run that is to carry it out.
+        fresh: Run actions also where nothing has changed since they ran.
 
     Raises:
         Refused: A variable is unknown, empty or missing, or a revision names no source.
@@ -62,6 +64,7 @@ def start(
         started_by=started_by or person(),
         key=key,
         flow_run=flow_run,
+        fresh=fresh,
     )
 
 

@@ -82,6 +82,7 @@ def promote(
             environment=start,
             older=older,
         ),
+        untrusted=found.execution.untrusted,
     )
 
 

@@ -37,4 +37,5 @@ def rerun(ledger: Ledger, execution: Execution, *, by: str) -> Execution:
         started_by=by,
         only=execution.only,
         carried=execution.carried,
+        untrusted=execution.untrusted,
     )

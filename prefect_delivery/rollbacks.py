@@ -78,6 +78,7 @@ def roll_back(
             artifacts=artifacts_of(target),
             variables=variables_of(target),
         ),
+        untrusted=target.untrusted,
     )
 
 

@@ -13,7 +13,14 @@ from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, create_model
 from pydantic.errors import PydanticSchemaGenerationError, PydanticUserError
 from pydantic.json_schema import model_json_schema
 
-from prefect_delivery.actions import ACTION, VARIABLES, Artifact, Job, Patterns
+from prefect_delivery.actions import (
+    ACTION,
+    CACHEABLE,
+    VARIABLES,
+    Artifact,
+    Job,
+    Patterns,
+)
 from prefect_delivery.definition.catalogue import ActionSpec, InputSpec, Schema
 
 _INPUTS: dict[Any, dict[str, bool]] = {
@@ -45,6 +52,7 @@ def spec_of(action: Task[..., Any], *, task: str) -> ActionSpec:
         inputs=_inputs(parameters, told),
         outputs=_outputs(name, parameters),
         variables=dict(getattr(action, VARIABLES, {})),
+        cacheable=getattr(action, CACHEABLE, False),
     )
 
 

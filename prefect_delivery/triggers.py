@@ -205,6 +205,7 @@ def _start(
         revisions=control.checked(definition, revisions),
         trigger=change.title,
         started_by=change.by or change.kind,
+        untrusted=change.kind == "pull_request",
     )
 
 

@@ -123,6 +123,37 @@ class ArtifactStore:
             for chunk in content.chunks():
                 content.read(chunk)
 
+    def renew(self, digest: str) -> None:
+        """Read all of an artifact, which is as young then as if it was just stored.
+
+        Raises:
+            ArtifactError: It is missing, damaged or unsafe.
+        """
+        with self._guarded(f"read the artifact {digest}"), self._layout.shared():
+            self._layout.write_manifest(digest, self._layout.read_manifest(digest))
+        # First young, so that no collection comes between.
+        self.verify(digest)
+
+    def choose(self, digest: str, patterns: Sequence[str]) -> tuple[str, int]:
+        """The artifact of those files of another that match `patterns`.
+
+        Args:
+            patterns: Globs as `patterns` describes them.
+
+        Returns:
+            Its digest, and the sum of its file sizes in bytes.
+
+        Raises:
+            ArtifactError: A pattern matches nothing, or the artifact is missing,
+                damaged or unsafe.
+        """
+        with self._guarded(f"read the artifact {digest}"), self._layout.shared():
+            tree = select(self._tree(digest), patterns)
+            manifest = encode(tree)
+            chosen = sha256(manifest).hexdigest()
+            self._layout.write_manifest(chosen, manifest)
+        return chosen, _size(tree)
+
     def has(self, digest: str) -> bool:
         """Whether an artifact was stored here; whether it is intact, `verify` says."""
         return self._layout.manifest(digest).exists()

@@ -1,5 +1,6 @@
 """A plan: what a run of a definition would do, as data and as lines to read."""
 
+import json
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -7,6 +8,7 @@ from typing import Any
 
 from prefect_delivery.cli.terminal import one_line
 from prefect_delivery.definition.models import Action, Pipeline, Stage, Triggers
+from prefect_delivery.definition.variables import references
 from prefect_delivery.engine.conditions import WHENS, When, condition_of
 from prefect_delivery.engine.plan import waves
 from prefect_delivery.errors import Refused
@@ -19,6 +21,7 @@ class PlannedAction:
     Attributes:
         order: Position in its stage; those of one position run side by side.
         runs_on: Work pool that carries it out; None where the pipeline runs.
+        cache: `cached`, or why an action with `cache` always runs; None without.
     """
 
     name: str
@@ -26,6 +29,7 @@ class PlannedAction:
     order: int
     does: str
     runs_on: str | None = None
+    cache: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -211,6 +215,7 @@ def _stages(definition: Pipeline) -> Iterator[PlannedStage]:
                     order=order,
                     does=_does(stage.actions[action]),
                     runs_on=stage.actions[action].runs_on,
+                    cache=_cache(stage.actions[action]),
                 )
                 for order, group in enumerate(groups, start=1)
                 for action in group
@@ -255,6 +260,18 @@ def _does(action: Action) -> str:
             return f"reads {_inputs(action)}{makes}" if action.inputs else makes.strip()
 
 
+def _cache(action: Action) -> str | None:
+    """Whether an action is left out when nothing has changed, as far as can be said."""
+    if not action.cache:
+        return None
+    if action.runs_on:
+        return "not cached: what its work pool runs it in is not known"
+    for reference in references(json.dumps(action.with_)):
+        if reference.namespace == "execution":
+            return f"not cached: {reference} is another one each time"
+    return "cached"
+
+
 def _configured(action: Action, most: int = 3) -> str:
     """The first of what an action is told, for actions that we know nothing of."""
     told = [
@@ -285,6 +302,7 @@ def _action_lines(stage: PlannedStage) -> Iterator[str]:
         yield (
             f"     {action.name:<{widest}}  {action.uses:<{uses}}  "
             f"{one_line(action.does)}{beside}{_where(action)}"
+            f"{f'  {action.cache}' if action.cache else ''}"
         ).rstrip()
 
 

@@ -27,6 +27,7 @@ def run(
         list[str], Parameter(name=["--variable", "-v"], negative="", show_default=False)
     ] = [],
     source: Annotated[list[str], Parameter(negative="", show_default=False)] = [],
+    cache: bool = True,
     wait_approval: bool = True,
     logs: Logs = False,
 ) -> int:
@@ -44,6 +45,7 @@ def run(
         local: Without Prefect's engine and server; the same loop, ledger and actions.
         variable: Value of a pipeline variable, as name=value.
         source: Revision that a source action is pinned to, as action=revision.
+        cache: Leave out actions with `cache` of which nothing has changed.
         wait_approval: Stay while a decision is missing, and ask for it at a terminal.
         logs: Show every line that actions log.
 
@@ -58,7 +60,11 @@ def run(
     control.check(definition, variables=variables, revisions=revisions)
     with UseServer(local):
         execution = control.start(
-            ledger, definition, variables=variables, revisions=revisions
+            ledger,
+            definition,
+            variables=variables,
+            revisions=revisions,
+            fresh=not cache,
         )
         return drive(ledger, execution, local=local, wait=wait_approval, lines=logs)
 

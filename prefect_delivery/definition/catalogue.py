@@ -46,6 +46,7 @@ class ActionSpec:
         outputs: `one` artifact, whole; `files` that patterns choose; or `none`.
         variables: What each output variable holds; `*` stands for any other name.
             Without any, every name is allowed.
+        cacheable: Whether it may be left out while nothing has changed.
     """
 
     name: str
@@ -56,6 +57,7 @@ class ActionSpec:
     inputs: dict[str, InputSpec] = field(default_factory=dict[str, InputSpec])
     outputs: Literal["one", "files", "none"] = "none"
     variables: dict[str, str] = field(default_factory=dict[str, str])
+    cacheable: bool = False
 
     @property
     def category(self) -> str:

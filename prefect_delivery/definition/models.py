@@ -21,6 +21,8 @@ Uses = Annotated[str, Field(pattern=r"^[a-z0-9-]+/[a-z0-9-]+$")]
 Block = Annotated[str, Field(pattern=r"^[a-z0-9-]+/[a-z0-9-]{1,200}$")]
 Minutes = Annotated[float, Field(gt=0, le=86_400)]
 Pattern = Annotated[str, Field(min_length=1, max_length=255)]
+SOURCE = "source"
+"""The input whose files `cache` chooses among."""
 
 
 class Model(BaseModel):
@@ -40,6 +42,16 @@ class Retry(Model):
     )
     backoff: Annotated[float, Field(ge=1, le=10)] = Field(
         default=2, description="Factor by which the delay grows each time."
+    )
+
+
+class Cache(Model):
+    """When an action need not run again."""
+
+    inputs: list[Pattern] = Field(
+        min_length=1,
+        max_length=50,
+        description="Patterns of the files of its `source` that the action sees.",
     )
 
 
@@ -75,6 +87,11 @@ class Action(Model):
         default=None,
         description="Work pool whose workers carry the action out; by default it runs"
         " where the pipeline does.",
+    )
+    cache: bool | Cache = Field(
+        default=False,
+        description="Whether it is not run again while nothing has changed that it"
+        " depends on, and on which files of its source it depends.",
     )
 
 

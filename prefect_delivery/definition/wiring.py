@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 
 from prefect_delivery.definition.catalogue import ActionSpec
 from prefect_delivery.definition.findings import Finding, Path, listed, meant, named
-from prefect_delivery.definition.models import Action, Pipeline, Rule
+from prefect_delivery.definition.models import SOURCE, Action, Cache, Pipeline, Rule
 from prefect_delivery.definition.normal import Specs, default_namespace
 from prefect_delivery.definition.order import Order, actions_of
 from prefect_delivery.definition.patterns import pattern_problem
@@ -33,6 +33,8 @@ def check_wiring(pipeline: Pipeline, specs: Specs) -> Iterator[Finding]:
         yield from wiring.check_namespace((stage, name), action, path)
         yield from wiring.check_outputs((stage, name), action, spec, path)
         yield from wiring.check_inputs((stage, name), action, spec, path)
+        if spec:
+            yield from _check_cache(action, spec, (*path, "cache"))
         with_path = (*path, "with")
         yield from wiring.check_variables((stage, name), action.with_, with_path)
     yield from wiring.check_rules()
@@ -203,6 +205,19 @@ class _Wiring:
                         at, spec, self.specs.get(spec.uses), path
                     )
                     yield from self.check_variables(at, spec.with_, (*path, "with"))
+
+
+def _check_cache(action: Action, spec: ActionSpec, path: Path) -> Iterator[Finding]:
+    if action.cache and not spec.cacheable:
+        message = f"{named(spec.name)} does or reads more than 'cache' can know of"
+        yield Finding(path=path, message=message, key=True, hint="leave 'cache' out")
+    elif isinstance(action.cache, Cache):
+        if SOURCE not in spec.inputs:
+            message = f"{named(spec.name)} has no input {named(SOURCE)}; write true"
+            yield Finding(path=(*path, "inputs"), message=message)
+        for index, pattern in enumerate(action.cache.inputs):
+            if problem := pattern_problem(pattern):
+                yield Finding(path=(*path, "inputs", index), message=problem)
 
 
 def _check_output(

@@ -144,6 +144,9 @@ class Execution:
         carried: What a rollback or promotion brings along from another execution.
         flow_run: Id of the Prefect flow run that drives it, if any.
         deployed: Whether a worker of Prefect's carries that flow run out, again if asked.
+        untrusted: Whether it runs what a pull request brings; what its actions leave is
+            never taken for what a trusted one would have left.
+        fresh: Whether all of its actions run, also those that are cached.
     """
 
     id: str
@@ -164,6 +167,8 @@ class Execution:
     carried: Carried | None = None
     flow_run: str | None = None
     deployed: bool = False
+    untrusted: bool = False
+    fresh: bool = False
 
     @property
     def title(self) -> str:

@@ -32,6 +32,7 @@ class Changes(Room):
         revisions: dict[str, str],
         trigger: str,
         started_by: str,
+        untrusted: bool = False,
     ) -> Execution | None:
         """Start an execution for a change, which becomes the newest of its line.
 
@@ -41,6 +42,7 @@ class Changes(Room):
             change: Its key; the same change is never noted twice.
             line: What it is a change of, such as a branch.
             after: The line's newest revision, as it was when this one was found newer.
+            untrusted: Whether it is of a pull request.
 
         Returns:
             None when that is no longer the newest, or the change is noted already.
@@ -57,6 +59,7 @@ class Changes(Room):
             trigger=trigger,
             started_by=started_by,
             key=change,
+            untrusted=untrusted,
         )
         values = {"execution_id": execution.id, "revision": revision, "line": line}
         _note(tx, name, change, values)

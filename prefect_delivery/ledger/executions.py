@@ -46,6 +46,8 @@ class Executions(Claims, Gates, Progress, Interventions, Overrides):
         carried: Carried | None = None,
         key: str | None = None,
         flow_run: str | None = None,
+        untrusted: bool = False,
+        fresh: bool = False,
     ) -> Execution:
         """Note a new execution, with the pipeline's next number.
 
@@ -55,6 +57,8 @@ class Executions(Claims, Gates, Progress, Interventions, Overrides):
             carried: What it brings along from the execution it goes back to.
             key: Idempotency key: the same key gives the same execution.
             flow_run: Id of the deployed Prefect flow run that is to carry it out.
+            untrusted: Whether it runs what a pull request brings.
+            fresh: Whether actions run whose outcome is cached.
         """
         return begin(
             tx,
@@ -67,6 +71,8 @@ class Executions(Claims, Gates, Progress, Interventions, Overrides):
             carried=carried,
             key=key,
             flow_run=flow_run,
+            untrusted=untrusted,
+            fresh=fresh,
         )
 
     def get(self, execution_id: str) -> Execution:
@@ -180,6 +186,8 @@ def begin(
     carried: Carried | None = None,
     key: str | None = None,
     flow_run: str | None = None,
+    untrusted: bool = False,
+    fresh: bool = False,
 ) -> Execution:
     """`Executions.start` as a part of a larger transaction."""
     name = definition.pipeline
@@ -206,6 +214,8 @@ def begin(
         "start_key": key,
         "flow_run": flow_run,
         "deployed": flow_run is not None,
+        "untrusted": untrusted,
+        "fresh": fresh,
         "attempt": 0,
     }
     tx.execute(insert(executions).values(values))

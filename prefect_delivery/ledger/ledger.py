@@ -10,6 +10,7 @@ from sqlalchemy import make_url
 
 from prefect_delivery.errors import LedgerError
 from prefect_delivery.ledger.audit import Audit
+from prefect_delivery.ledger.cache import Cache
 from prefect_delivery.ledger.changes import Changes
 from prefect_delivery.ledger.database import Database
 from prefect_delivery.ledger.deployments import Deployments
@@ -70,6 +71,7 @@ class Ledger:
         self.statuses = Statuses(self._database)
         self.outbox = Outbox(self._database)
         self.remote = RemoteActions(self._database)
+        self.cache = Cache(self._database)
         self.audit = Audit(self._database)
         bring_up_to_date(self._database)
 

@@ -96,6 +96,8 @@ def _execution(row: AnyRow, stages: dict[str, StageRun]) -> Execution:
         carried=_carried(row.carried),
         flow_run=row.flow_run,
         deployed=row.deployed,
+        untrusted=row.untrusted,
+        fresh=row.fresh,
     )
 
 
@@ -124,7 +126,7 @@ def _stages(stages: list[AnyRow], actions: list[AnyRow]) -> dict[str, StageRun]:
     runs: dict[str, dict[str, tuple[ActionRun, ...]]] = {}
     for row in actions:
         of_stage = runs.setdefault(row.stage, {})
-        of_stage[row.action] = (*of_stage.get(row.action, ()), _action(row))
+        of_stage[row.action] = (*of_stage.get(row.action, ()), action_run(row))
     return {
         row.stage: StageRun(
             status=Status(row.status),
@@ -139,7 +141,8 @@ def _stages(stages: list[AnyRow], actions: list[AnyRow]) -> dict[str, StageRun]:
     }
 
 
-def _action(row: AnyRow) -> ActionRun:
+def action_run(row: AnyRow) -> ActionRun:
+    """An attempt at an action out of its row."""
     return ActionRun(
         attempt=row.attempt,
         status=Status(row.status),

@@ -89,6 +89,7 @@ class Progress(Room):
         reports: Sequence[Mapping[str, Any]] = (),
         retryable: bool = True,
         due: datetime | None = None,
+        cache_key: str | None = None,
     ) -> None:
         """Record what an attempt at an action left; `WAITING` keeps it open.
 
@@ -97,6 +98,7 @@ class Progress(Room):
 
         Args:
             due: When one that waits is to be asked again.
+            cache_key: What a later attempt finds it by, if nothing has changed.
 
         Raises:
             Refused: It has ended otherwise.
@@ -125,6 +127,7 @@ class Progress(Room):
             "reports": [dict(report) for report in reports],
             "retryable": retryable,
             "due": due,
+            "cache_key": cache_key,
         }
         tx.execute(update(action_runs).where(where).values(values))
         if known.due and due:

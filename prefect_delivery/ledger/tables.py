@@ -87,6 +87,8 @@ executions = Table(
     Column("carried", JSON(none_as_null=True)),
     Column("flow_run", Words),
     Column("deployed", Boolean, nullable=False, default=False),
+    Column("untrusted", Boolean, nullable=False, default=False),
+    Column("fresh", Boolean, nullable=False, default=False),
     Column("start_key", Words),
     Column("stop_by", Words),
     Column("stop_reason", Words),
@@ -141,9 +143,11 @@ action_runs = Table(
     Column("reports", JSON, nullable=False),
     Column("retryable", Boolean, nullable=False),
     Column("due", Moment),
+    Column("cache_key", Words),
     ForeignKeyConstraint(
         ["execution_id", "stage"], ["stage_runs.execution_id", "stage_runs.stage"]
     ),
+    Index("action_runs_by_cache_key", "cache_key"),
 )
 
 decisions = Table(

@@ -13,7 +13,7 @@ from prefect_delivery.actions import (
 from prefect_delivery.tasks.shell import Commands, Script, workspace
 
 
-@action("build/commands")
+@action("build/commands", cacheable=True)
 def run_commands(
     source: Artifact,
     commands: Commands,

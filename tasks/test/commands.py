@@ -32,7 +32,7 @@ Percent = Annotated[float, Field(ge=0, le=100)]
 Count = Annotated[int, Field(ge=0)]
 
 
-@action("test/commands")
+@action("test/commands", cacheable=True)
 def run_tests(
     source: Artifact,
     commands: Commands,

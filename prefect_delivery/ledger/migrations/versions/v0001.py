@@ -40,6 +40,8 @@ def _create_tables() -> None:
         sa.Column("carried", sa.JSON(none_as_null=True)),
         sa.Column("flow_run", sa.Text),
         sa.Column("deployed", sa.Boolean, nullable=False),
+        sa.Column("untrusted", sa.Boolean, nullable=False),
+        sa.Column("fresh", sa.Boolean, nullable=False),
         sa.Column("start_key", sa.Text),
         sa.Column("stop_by", sa.Text),
         sa.Column("stop_reason", sa.Text),
@@ -88,6 +90,7 @@ def _create_tables() -> None:
         sa.Column("reports", sa.JSON, nullable=False),
         sa.Column("retryable", sa.Boolean, nullable=False),
         sa.Column("due", sa.DateTime(timezone=True)),
+        sa.Column("cache_key", sa.Text),
         sa.ForeignKeyConstraint(
             ["execution_id", "stage"], ["stage_runs.execution_id", "stage_runs.stage"]
         ),
@@ -343,6 +346,7 @@ def _create_indexes() -> None:
     op.create_index("changes_of_a_line", "changes", ["pipeline", "line", "position"])
     op.create_index("messages_by_due", "inbox", ["due"])
     op.create_index("executions_by_flow_run", "executions", ["flow_run"])
+    op.create_index("action_runs_by_cache_key", "action_runs", ["cache_key"])
     op.create_index("stages_of_a_group", "stage_runs", ["concurrency_group", "status"])
     op.create_index("rollouts_by_environment", "rollouts", ["environment", "position"])
     op.create_index(
