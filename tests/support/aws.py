@@ -6,7 +6,7 @@ from the service's own model as botocore ships it: it refuses what the model ref
 
 import json
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
@@ -142,7 +142,7 @@ Answering = Callable[[dict[str, Any]], dict[str, Any]]
 
 
 @contextmanager
-def json_service(name: str, operations: dict[str, Answering]) -> Iterator[str]:
+def json_service(name: str, operations: Mapping[str, Answering]) -> Iterator[str]:
     """A double of a service that speaks JSON, with these operations.
 
     Requests and answers must be as the service's model has them.
