@@ -3,7 +3,6 @@
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Any
 
 from httpx import HTTPError
 from prefect import flow
@@ -17,7 +16,7 @@ from prefect_delivery.flows.close import close
 from prefect_delivery.holder import is_dead, this_holder
 from prefect_delivery.ledger import Ledger
 from prefect_delivery.settings import settings
-from prefect_delivery.trigger_filters import watched_sources
+from prefect_delivery.trigger_filters import WatchedSource, watched_sources
 from prefect_delivery.triggers import HandOver, hand_over, incoming, succeeded
 from prefect_delivery.watched import look_at
 
@@ -73,13 +72,12 @@ def look_around(
         wrong.append(line)
         say(line)
 
-    sources = dict[str, tuple[str, dict[str, Any]]]()
+    sources = dict[str, WatchedSource]()
     for deployed in ledger.deployments.list():
-        for address, uses, found in watched_sources(deployed.definition):
-            sources.setdefault(address, (uses, found))
+        for source in watched_sources(deployed.definition):
+            sources.setdefault(source.address, source)
     with ThreadPoolExecutor(PARALLEL, thread_name_prefix="watch") as threads:
-        looks = threads.map(lambda item: _look(item[0], *item[1]), sources.items())
-        for look in looks:
+        for look in threads.map(_look, sources.values()):
             if look.error:
                 complain(f"{look.address}: {look.error}")
                 continue
@@ -88,12 +86,11 @@ def look_around(
     return wrong
 
 
-def _look(address: str, uses: str, configuration: dict[str, Any]) -> _Look:
-    named = str(configuration.get("url", address))
+def _look(source: WatchedSource) -> _Look:
     try:
-        return _Look(address, named, look_at(uses, configuration))
+        return _Look(source.address, source.named, look_at(source))
     except DeliveryError as error:
-        return _Look(address, named, {}, error.message)
+        return _Look(source.address, source.named, {}, error.message)
 
 
 def _compare(

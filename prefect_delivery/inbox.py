@@ -17,7 +17,7 @@ from prefect_delivery.errors import ActionFailed
 from prefect_delivery.ledger import Ledger, Message
 from prefect_delivery.lineage import repository_of
 from prefect_delivery.tasks.source.repository import Repository
-from prefect_delivery.trigger_filters import sources_for
+from prefect_delivery.trigger_filters import WatchedSource, sources_of
 from prefect_delivery.triggers import HandOver, hand_over, incoming
 
 Say = Callable[[str], None]
@@ -90,12 +90,35 @@ def _again(ledger: Ledger, message: Message, reason: str) -> str:
 
 def _told(ledger: Ledger, change: Change, hand_over: HandOver) -> str:
     """What became of a change, in words."""
-    true = confirmed(ledger, change)
+    said = [
+        _told_of(ledger, source, change, hand_over) for source in _meant(ledger, change)
+    ]
+    return (
+        "; ".join(said) or f"{change.title}: no deployed pipeline has this repository"
+    )
+
+
+def _told_of(
+    ledger: Ledger, source: WatchedSource, change: Change, hand_over: HandOver
+) -> str:
+    if source.address != change.source:
+        change = replace(change, repository=source.named)
+    true = confirmed(source, change)
     if isinstance(true, str):
         return f"{change.title}: {true}"
     outcomes = incoming(ledger, true, hand_over=hand_over)
     words = ", ".join(map(_in_words, outcomes)) or "no pipeline asks for it"
     return f"{change.title}: {words}"
+
+
+def _meant(ledger: Ledger, change: Change) -> list[WatchedSource]:
+    """One source for each repository that a sender may speak of."""
+    found: dict[str, WatchedSource] = {}
+    for deployed in ledger.deployments.list():
+        for source in sources_of(deployed.definition):
+            if source.may_be(change.source):
+                found.setdefault(source.address, source)
+    return [*found.values()]
 
 
 def _in_words(outcome: Outcome) -> str:
@@ -104,7 +127,7 @@ def _in_words(outcome: Outcome) -> str:
     return f"{outcome.pipeline}: {outcome.reason}"
 
 
-def confirmed(ledger: Ledger, change: Change) -> Change | str:
+def confirmed(source: WatchedSource, change: Change) -> Change | str:
     """A change as its repository has it, or why the repository knows nothing of it.
 
     The address and credentials are those of a deployed definition, never what a sender
@@ -113,16 +136,6 @@ def confirmed(ledger: Ledger, change: Change) -> Change | str:
     Raises:
         ActionFailed: The repository cannot be read.
     """
-    source = next(
-        (
-            found
-            for deployed in ledger.deployments.list()
-            for found in sources_for(deployed.definition, change).values()
-        ),
-        None,
-    )
-    if source is None:
-        return "no deployed pipeline has this repository"
     if change.deleted:
         return change  # starts nothing
     with repository_of(source) as repository:

@@ -1,7 +1,8 @@
 """Which of two commits is newer, and what files differ: asks the repository itself."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from inspect import signature
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -12,12 +13,13 @@ from prefect_delivery.errors import ActionFailed
 from prefect_delivery.tasks.source.access import Access
 from prefect_delivery.tasks.source.remote import Remote
 from prefect_delivery.tasks.source.repository import Repository
+from prefect_delivery.trigger_filters import WatchedSource
 
 MINUTES = 2.0
 """That one question to a repository may take."""
 
 
-def why_not_newer(source: Mapping[str, Any], change: Change, newest: str) -> str | None:
+def why_not_newer(source: WatchedSource, change: Change, newest: str) -> str | None:
     """Why a change is not newer than the newest that was started; None when it is.
 
     What descends from it is newer, and what it descends from is older. Where neither is
@@ -49,7 +51,7 @@ def why_not_newer(source: Mapping[str, Any], change: Change, newest: str) -> str
     return None
 
 
-def changed_files(source: Mapping[str, Any], before: str, revision: str) -> list[str]:
+def changed_files(source: WatchedSource, before: str, revision: str) -> list[str]:
     """The files that differ between two commits.
 
     Raises:
@@ -67,7 +69,7 @@ def changed_files(source: Mapping[str, Any], before: str, revision: str) -> list
     return [name for name in names if name]
 
 
-def file_at(source: Mapping[str, Any], revision: str, file: str) -> str | None:
+def file_at(source: WatchedSource, revision: str, file: str) -> str | None:
     """The text of a file in a commit; None when it is not there, or not a file.
 
     Raises:
@@ -85,17 +87,42 @@ def file_at(source: Mapping[str, Any], revision: str, file: str) -> str | None:
 
 @contextmanager
 def repository_of(
-    source: Mapping[str, Any], minutes: float = MINUTES
+    source: WatchedSource, minutes: float = MINUTES
 ) -> Iterator[Repository]:
     """The repository of a source's configuration, in a folder for a moment."""
-    access = Access.named(
-        source.get("credentials"),
-        username=source.get("username", "x-access-token"),
-        known_hosts=source.get("known_hosts"),
-    )
+    url, access = _reached(source.uses, source.with_)
     with TemporaryDirectory(prefix="delivery-") as folder:
-        remote = Remote.parse(source["url"])
+        remote = Remote.parse(url)
         yield Repository(remote, access, Path(folder), Job(), timeout=minutes)
+
+
+def _reached(uses: str, found: dict[str, Any]) -> tuple[str, Access]:
+    """Where git finds a source's repository, and what it says there."""
+    reached: Callable[..., tuple[str, Access]]
+    match uses:
+        case "source/git":
+            access = Access.named(
+                found.get("credentials"),
+                username=found.get("username", "x-access-token"),
+                known_hosts=found.get("known_hosts"),
+            )
+            return found["url"], access
+        case "source/github":
+            from prefect_delivery.tasks.source import github
+
+            reached = github.reached
+        case "source/codecommit":
+            from prefect_delivery.tasks.source import codecommit
+
+            reached = codecommit.reached
+        case "source/connection":
+            from prefect_delivery.tasks.source import connection
+
+            reached = connection.reached
+        case _:
+            raise ActionFailed(f"{uses} has no repository")
+    parameters = signature(reached).parameters
+    return reached(**{name: found[name] for name in parameters if name in found})
 
 
 def _brought(repository: Repository, commit: str) -> bool:

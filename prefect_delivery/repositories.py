@@ -6,14 +6,18 @@ from urllib.parse import unquote, urlsplit
 
 _SCP = re.compile(r"(?:[^@/:]+@)?(\[[^\]]+\]|[^/:@\[\]]+):(?!//)(.+)", re.DOTALL)
 
+_OF_AWS = ("arn:", "codecommit://")
+
 
 def identity_of(url: str) -> str:
     """What all addresses of a repository share: `github.com/ann/shop`.
 
     Protocol, user, a port of ssh, `.git` and the case of the host do not count. A folder
-    is its path.
+    is its path. What only AWS knows, by ARN or in CodeCommit, has one address.
     """
     url = url.strip()
+    if url.startswith(_OF_AWS):
+        return url
     if "://" in url:
         parts = urlsplit(url)
         if parts.scheme.lower() != "file":

@@ -3,51 +3,100 @@
 Source: CodePipeline user guide, "Filter triggers on code push or pull requests".
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from prefect_delivery.changes import OBJECT, Change
 from prefect_delivery.definition.globs import matches_any
-from prefect_delivery.definition.models import Action, Filter, Pipeline
+from prefect_delivery.definition.models import (
+    Action,
+    Filter,
+    Pipeline,
+    PullRequestFilter,
+)
 from prefect_delivery.definition.variables import resolve
 from prefect_delivery.repositories import identity_of
 
 
-def sources_of(
-    definition: Pipeline,
-) -> Iterator[tuple[str, str, str, dict[str, Any]]]:
-    """Name, address, kind and configuration of each source that may be watched."""
+@dataclass(frozen=True, kw_only=True)
+class WatchedSource:
+    """A source action that changes are known of.
+
+    Attributes:
+        address: The same for the same source, however it is named.
+        named: An address from which a `Change` finds this one.
+        with_: The action's configuration, its variables filled in.
+    """
+
+    name: str
+    uses: str
+    address: str
+    named: str
+    with_: dict[str, Any]
+
+    @property
+    def branch(self) -> str | None:
+        return self.with_.get("branch") or self.with_.get("branch_name")
+
+    def may_be(self, address: str) -> bool:
+        """Whether who tells of a repository may mean this one.
+
+        AWS does not tell what host a connection leads to: owner and name decide, and
+        the connection is asked whether it is so.
+        """
+        if self.uses != "source/connection":
+            return self.address == address
+        own = self.with_.get("full_repository_id")
+        return self.address == address or address.partition("/")[2] == own
+
+
+def sources_of(definition: Pipeline) -> Iterator[WatchedSource]:
+    """The sources that may be watched."""
     for stage in definition.stages.values():
         for name, action in stage.actions.items():
             found = configuration_of(definition, action)
-            if found is not None and (address := _address(action.uses, found)):
-                yield name, address, action.uses, found
+            if found is None or (named := _address(action.uses, found)) is None:
+                continue
+            git = action.uses in {"source/git", "source/github"}
+            yield WatchedSource(
+                name=name,
+                uses=action.uses,
+                address=identity_of(named) if git else named,
+                named=named,
+                with_=found,
+            )
 
 
-def watched_sources(
-    definition: Pipeline,
-) -> Iterator[tuple[str, str, dict[str, Any]]]:
-    """Address, kind and configuration of the sources that start a pipeline."""
+def watched_sources(definition: Pipeline) -> Iterator[WatchedSource]:
+    """The sources that start a pipeline."""
     if definition.on.push is not None:
-        for _, address, uses, found in sources_of(definition):
-            yield address, uses, found
+        yield from sources_of(definition)
 
 
-def _address(uses: str, configuration: dict[str, Any]) -> str | None:
+def _address(uses: str, found: dict[str, Any]) -> str | None:
     match uses:
-        case "source/git" if url := configuration.get("url"):
-            return identity_of(url)
+        case "source/git":
+            return found.get("url")
+        case "source/github":
+            server = found.get("server", "https://github.com").rstrip("/")
+            return f"{server}/{found.get('owner')}/{found.get('repo')}"
+        case "source/connection":
+            return f"{found.get('connection_arn')}/{found.get('full_repository_id')}"
+        case "source/codecommit":
+            return f"codecommit://{_place(found)}/{found.get('repository_name')}"
         case "source/s3":
-            found = configuration
             return f"s3://{found.get('s3_bucket')}/{found.get('s3_object_key')}"
         case "source/ecr":
-            tag = configuration.get("image_tag", "latest")
-            account = configuration.get("role_arn") or configuration.get("credentials")
-            region = configuration.get("region")
-            place = ".".join(str(part) for part in (account, region) if part)
-            return f"ecr://{place}/{configuration.get('repository_name')}:{tag}"
+            tag = found.get("image_tag", "latest")
+            return f"ecr://{_place(found)}/{found.get('repository_name')}:{tag}"
         case _:
             return None
+
+
+def _place(found: dict[str, Any]) -> str:
+    account = found.get("role_arn") or found.get("credentials")
+    return ".".join(str(part) for part in (account, found.get("region")) if part)
 
 
 def configuration_of(definition: Pipeline, action: Action) -> dict[str, Any] | None:
@@ -66,47 +115,43 @@ def configuration_of(definition: Pipeline, action: Action) -> dict[str, Any] | N
     return found
 
 
-def sources_for(definition: Pipeline, change: Change) -> dict[str, dict[str, Any]]:
+def sources_for(definition: Pipeline, change: Change) -> dict[str, WatchedSource]:
     """The sources that a change of their repository is meant for, by name.
 
     Of several on one repository, those of the branch that changed; where none is of that
     branch, all: what triggers say does not depend on a source's branch.
     """
     there = {
-        name: found
-        for name, address, _, found in sources_of(definition)
-        if address == change.source
+        each.name: each
+        for each in sources_of(definition)
+        if each.address == change.source
     }
-    exact = {n: f for n, f in there.items() if f.get("branch") == change.branch}
+    exact = {n: each for n, each in there.items() if each.branch == change.branch}
     return exact or there
 
 
-def filter_for(definition: Pipeline, change: Change) -> Filter | None:
-    """The filter for this kind of change; None when a pipeline does not ask for it."""
+def filters_for(definition: Pipeline, change: Change) -> Sequence[Filter]:
+    """The filters for this kind of change; none where a pipeline does not ask for it."""
     if change.kind == "push":
-        return definition.on.push
-    return definition.on.pull_request
+        return definition.on.push or ()
+    return definition.on.pull_request or ()
 
 
-def why_not_ref(definition: Pipeline, change: Change) -> str | None:
+def why_not_ref(definition: Pipeline, change: Change, chosen: Filter) -> str | None:
     """Why a filter does not want a branch, tag or pull request; None when it does."""
-    if change.kind == "push":
-        chosen = definition.on.push or Filter()
-        if change.deleted:
-            return f"{change.ref} was deleted"
-        if change.ref == OBJECT:
-            return None
-        if change.tag is not None:
-            return _why_not_tag(chosen, change.tag)
-        return _why_not_branch(_with_default(chosen, definition, change), change)
-    pulls = definition.on.pull_request
-    if pulls is None:
-        return "pull requests start it not"
-    if (change.event or "updated") not in pulls.events:
-        return f"pull requests that are {change.event} start it not"
-    if change.fork and not pulls.forks:
-        return "it comes from a fork, and forks are not allowed"
-    return _why_not_branch(pulls, change)
+    if isinstance(chosen, PullRequestFilter):
+        if (change.event or "updated") not in chosen.events:
+            return f"pull requests that are {change.event} start it not"
+        if change.fork and not chosen.forks:
+            return "it comes from a fork, and forks are not allowed"
+        return _why_not_branch(chosen, change)
+    if change.deleted:
+        return f"{change.ref} was deleted"
+    if change.ref == OBJECT:
+        return None
+    if change.tag is not None:
+        return _why_not_tag(chosen, change.tag)
+    return _why_not_branch(_with_default(chosen, definition, change), change)
 
 
 def why_not_files(chosen: Filter, files: Iterable[str]) -> str | None:
@@ -146,7 +191,7 @@ def _with_default(chosen: Filter, definition: Pipeline, change: Change) -> Filte
     if chosen.tags or chosen.tags_ignore:
         return chosen.model_copy(update={"branches_ignore": ["**"]})
     sources = sources_for(definition, change).values()
-    own = [str(source["branch"]) for source in sources if source.get("branch")]
+    own = [source.branch for source in sources if source.branch]
     if len(own) < len(sources):
         return chosen
     # A branch is named literally, whatever its name means as a pattern.

@@ -18,14 +18,21 @@ from prefect.exceptions import PrefectException
 from prefect_delivery import control
 from prefect_delivery.changes import OBJECT, UNPINNED, Change, Ignored, Outcome, Started
 from prefect_delivery.definition import load
-from prefect_delivery.definition.models import Action, Pipeline, Rule, Stage
+from prefect_delivery.definition.models import (
+    Action,
+    Filter,
+    Pipeline,
+    PullRequestFilter,
+    Rule,
+    Stage,
+)
 from prefect_delivery.engine.state import Execution, Status
 from prefect_delivery.errors import DefinitionError, Refused
 from prefect_delivery.ledger import Deployed, Ledger, NotedChange
 from prefect_delivery.lineage import changed_files, file_at, why_not_newer
 from prefect_delivery.trigger_filters import (
     asks_for_files,
-    filter_for,
+    filters_for,
     sources_for,
     why_not_files,
     why_not_ref,
@@ -130,11 +137,16 @@ def _take(ledger: Ledger, deployed: Deployed, change: Change) -> Outcome | None:
         if known := ledger.changes.find(name, change.key):
             return _known(ledger, known)
         newest = ledger.changes.newest(name, change.line)
-        reason = _why_not(definition, change, newest)
+        chosen = _wanted_by(definition, change)
+        reason = (
+            chosen
+            if isinstance(chosen, str)
+            else _why_older(definition, change, newest)
+        )
         execution: Execution | None = None
-        if reason is None:
+        if not (reason or isinstance(chosen, str)):
             try:
-                execution = _start(ledger, deployed, change, newest)
+                execution = _start(ledger, deployed, change, newest, chosen)
             except (Refused, DefinitionError) as error:
                 reason = error.message
         if reason is not None:
@@ -160,38 +172,60 @@ def _known(ledger: Ledger, known: NotedChange) -> Outcome:
 def _concerns(definition: Pipeline, change: Change) -> bool:
     if change.kind == "pipeline":
         return change.repository in definition.on.pipeline
-    asked_for = filter_for(definition, change) is not None
+    asked_for = bool(filters_for(definition, change))
     return asked_for and bool(sources_for(definition, change))
 
 
-def _why_not(definition: Pipeline, change: Change, newest: str | None) -> str | None:
+def _wanted_by(definition: Pipeline, change: Change) -> Filter | str | None:
+    """The first filter that wants a change, or why none does; None without filters."""
     if change.kind == "pipeline":
-        older = newest is not None and int(newest) > int(change.revision)
-        return f"older than #{newest}" if older else None
+        return None
+    reasons = []
+    files: tuple[str, ...] | None = None
     try:
-        if reason := why_not_ref(definition, change):
-            return reason
-        source = next(iter(sources_for(definition, change).values()))
-        chosen = filter_for(definition, change)
-        if chosen and asks_for_files(chosen):
-            files = change.files
-            if files is None and change.before is None:
-                return "what files changed is not known of a new branch"
-            if files is None and change.before is not None:
-                files = tuple(changed_files(source, change.before, change.revision))
-            if reason := why_not_files(chosen, files or ()):
-                return reason
+        for chosen in filters_for(definition, change):
+            reason = why_not_ref(definition, change, chosen)
+            if not reason and asks_for_files(chosen) and change.ref != OBJECT:
+                files = _files(definition, change) if files is None else files
+                reason = (
+                    "what files changed is not known of a new branch"
+                    if files is None
+                    else why_not_files(chosen, files)
+                )
+            if not reason:
+                return chosen
+            reasons.append(reason)
     except TimeoutError:
-        return "a pattern of its filter takes too long to match"
+        reasons.append("a pattern of its filter takes too long to match")
+    return "; ".join(dict.fromkeys(reasons))
+
+
+def _files(definition: Pipeline, change: Change) -> tuple[str, ...] | None:
+    """What files changed; None when nobody knows."""
+    if change.files is not None or change.before is None:
+        return change.files
+    source = next(iter(sources_for(definition, change).values()))
+    return tuple(changed_files(source, change.before, change.revision))
+
+
+def _why_older(definition: Pipeline, change: Change, newest: str | None) -> str | None:
     if newest is None or change.ref == OBJECT:
         return None
+    if change.kind == "pipeline":
+        older = int(newest) > int(change.revision)
+        return f"older than #{newest}" if older else None
+    source = next(iter(sources_for(definition, change).values()))
     return why_not_newer(source, change, newest)
 
 
 def _start(
-    ledger: Ledger, deployed: Deployed, change: Change, newest: str | None
+    ledger: Ledger,
+    deployed: Deployed,
+    change: Change,
+    newest: str | None,
+    chosen: Filter | None,
 ) -> Execution | None:
-    definition = _definition(deployed, change)
+    definition = _definition(deployed, change, chosen)
     revisions = {}
     if change.kind != "pipeline" and not change.revision.startswith(UNPINNED):
         revisions = dict.fromkeys(sources_for(definition, change), change.revision)
@@ -209,18 +243,17 @@ def _start(
     )
 
 
-def _definition(deployed: Deployed, change: Change) -> Pipeline:
+def _definition(deployed: Deployed, change: Change, chosen: Filter | None) -> Pipeline:
     """What an execution runs on: what is deployed, not what a pull request says.
 
     Raises:
         Refused, DefinitionError: A pull request may bring its own, which is wrong.
     """
-    pulls = deployed.definition.on.pull_request
-    if change.kind != "pull_request" or pulls is None:
+    if not isinstance(chosen, PullRequestFilter):
         return deployed.definition
     if change.fork:
         return without_secrets(deployed.definition)
-    if not pulls.own_definition:
+    if not chosen.own_definition:
         return deployed.definition
     source = next(iter(sources_for(deployed.definition, change).values()))
     text = file_at(source, change.revision, deployed.file)

@@ -1,6 +1,7 @@
 """What sources have right now: the cheap question that `watch` asks again and again.
 
-A further kind of source needs a look here, and an address in `trigger_filters`.
+A further kind of source needs a look here, unless git tells of it, and an address in
+`trigger_filters`.
 """
 
 from collections.abc import Callable
@@ -13,6 +14,7 @@ from botocore.exceptions import ClientError  # type: ignore[import-untyped]  # n
 from prefect_delivery.blocks.aws_session import AwsSession, aws_session, code_of
 from prefect_delivery.changes import OBJECT, UNPINNED
 from prefect_delivery.lineage import repository_of
+from prefect_delivery.trigger_filters import WatchedSource
 
 MINUTES: Final = 0.5
 """That a source may take to answer."""
@@ -25,12 +27,6 @@ Look = Callable[[Configuration], dict[str, str]]
 Raises:
     ActionFailed: The source cannot be read.
 """
-
-
-def look_at_git(configuration: Configuration) -> dict[str, str]:
-    """The commit of each branch and tag."""
-    with repository_of(configuration, minutes=MINUTES) as repository:
-        return repository.refs()
 
 
 def look_at_s3(configuration: Configuration) -> dict[str, str]:
@@ -66,19 +62,21 @@ def look_at_ecr(configuration: Configuration) -> dict[str, str]:
 
 
 LOOKS: Final[dict[str, Look]] = {
-    "source/git": look_at_git,
     "source/s3": look_at_s3,
     "source/ecr": look_at_ecr,
 }
 
 
-def look_at(uses: str, configuration: Configuration) -> dict[str, str]:
-    """What a source has now, by ref.
+def look_at(source: WatchedSource) -> dict[str, str]:
+    """What a source has now, by ref: of git the commit of each branch and tag.
 
     Raises:
         ActionFailed: It cannot be read.
     """
-    return LOOKS[uses](configuration)
+    if look := LOOKS.get(source.uses):
+        return look(source.with_)
+    with repository_of(source, minutes=MINUTES) as repository:
+        return repository.refs()
 
 
 def _session(configuration: Configuration) -> AbstractContextManager[AwsSession]:

@@ -186,11 +186,11 @@ def one_line_under(text: str) -> str:
 def starts(triggers: Triggers) -> list[str]:
     """What starts a pipeline, in words."""
     found = []
-    if triggers.push:
-        where = triggers.push.branches or triggers.push.tags or ["any branch"]
+    for push in triggers.push or []:
+        where = [*push.branches, *push.tags] or ["any branch"]
         found.append(f"push to {' '.join(where)}")
-    if triggers.pull_request:
-        into = triggers.pull_request.branches or ["any branch"]
+    for pull in triggers.pull_request or []:
+        into = pull.branches or ["any branch"]
         found.append(f"pull request into {' '.join(into)}")
     found += [f"'{each.cron}' ({each.timezone})" for each in triggers.schedule]
     found += [f"success of {name}" for name in triggers.pipeline]

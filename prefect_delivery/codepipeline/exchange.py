@@ -9,6 +9,7 @@ from prefect_delivery.codepipeline.convert import Conversion
 from prefect_delivery.codepipeline.declaration import Declaration, read_declaration
 from prefect_delivery.codepipeline.generate import EMPTY, generate
 from prefect_delivery.codepipeline.patch import by_name, difference, listed, merged
+from prefect_delivery.codepipeline.start import parted
 from prefect_delivery.codepipeline.structure import actions
 from prefect_delivery.definition.catalogue import Catalogue
 from prefect_delivery.definition.document import Document, Node, Place
@@ -189,6 +190,8 @@ def _check_back(data: Data, pipeline: Pipeline, catalogue: Catalogue) -> None:
     for ignored in ("codepipeline", "description"):
         wanted.pop(ignored, None)
         got.pop(ignored, None)
+    for said in (wanted, got):
+        said["on"] = parted(said.get("on", {}))
     if place := next(_unequal("", wanted, got), None):
         raise Refused(
             f"CodePipeline cannot say {named(place)} as this definition does",

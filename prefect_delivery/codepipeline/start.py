@@ -13,12 +13,14 @@ _BRANCH_KEYS = {
     "source/github": "branch",
 }
 _ANY_EVENT = ["opened", "updated", "closed"]
+_TAGS = ("tags", "tags_ignore")
+_PATHS = ("paths", "paths_ignore")
 
 
 def our_triggers(pipeline: Data, sources: list[Data]) -> Data:
     """The `on:` that triggers or change detection stand for.
 
-    A filter of branches and one of tags can be said; others stay in the declaration.
+    Filters of a second source stay in the declaration.
 
     Args:
         sources: Our form of the source actions.
@@ -28,29 +30,32 @@ def our_triggers(pipeline: Data, sources: list[Data]) -> Data:
     git = pipeline["triggers"][0]["gitConfiguration"]
     on: Data = {}
     if push := git.get("push"):
-        on["push"] = {
-            key: patterns
-            for filters in _said(push)
-            for key, patterns in _our_filter(filters).items()
-        }
+        on["push"] = _alone([_our_filter(each) for each in push])
     if pulls := git.get("pullRequest"):
-        events = pulls[0].get("events")
-        found = {"events": [_EVENTS[each] for each in events] if events else _ANY_EVENT}
-        on["pull_request"] = {**_our_filter(pulls[0]), **found}
+        on["pull_request"] = _alone([_our_pulls(each) for each in pulls])
     return on or {"push": {}}
 
 
 def unsaid_filters(pipeline: Data) -> int:
     """How many filters `our_triggers` leaves out."""
-    triggers = [each["gitConfiguration"] for each in pipeline.get("triggers", [])]
-    count = sum(
-        len(git.get(kind, [])) for git in triggers for kind in ("push", "pullRequest")
+    further = [each["gitConfiguration"] for each in pipeline.get("triggers", [])[1:]]
+    return sum(
+        len(git.get(kind, [])) for git in further for kind in ("push", "pullRequest")
     )
-    said = sum(
-        len(_said(git.get("push", []))) + len(git.get("pullRequest", [])[:1])
-        for git in triggers[:1]
-    )
-    return count - said
+
+
+def parted(on: Data) -> Data:
+    """Our `on:`, with filters of branches and tags as two: CodePipeline has no both."""
+    if "push" not in on:
+        return on
+    parts = []
+    for filters in _several(on["push"]):
+        tags = {key: filters[key] for key in _TAGS if filters.get(key)}
+        rest = {key: each for key, each in filters.items() if key not in tags}
+        # With paths, a tag counts only where files have changed: that cannot be parted.
+        both = tags and any(rest.values()) and not any(map(rest.get, _PATHS))
+        parts += [rest, tags] if both else [filters]
+    return {**on, "push": _alone(parts)}
 
 
 def detected(sources: Iterable[Data]) -> Data:
@@ -78,27 +83,23 @@ def their_triggers(on: Data, sources: dict[str, Data]) -> list[Data]:
     if name is None:
         return []
     git: Data = {"sourceActionName": name}
-    if push := on.get("push"):
-        found = _their_filter(push)
-        tags = {"tags": found.pop("tags")} if "tags" in found else {}
-        git["push"] = [part for part in (found, tags) if part]
-        if not git["push"]:
-            del git["push"]
+    on = parted(on)
+    push = [_their_filter(each) for each in _several(on.get("push", {}))]
+    if any(push):
+        git["push"] = [each for each in push if each]
     if "pull_request" in on:
-        events = on["pull_request"].get("events", ["opened", "updated"])
-        back = {ours: theirs for theirs, ours in _EVENTS.items()}
-        chosen = {"events": [back[each] for each in events]}
-        if sorted(events) == sorted(_ANY_EVENT):
-            chosen = {}
-        git["pullRequest"] = [{**chosen, **_their_filter(on["pull_request"])}]
+        git["pullRequest"] = [
+            _their_pulls(each) for each in _several(on["pull_request"])
+        ]
     return [{"providerType": "CodeStarSourceConnection", "gitConfiguration": git}]
 
 
-def _said(push: list[Data]) -> list[Data]:
-    """The filters that one of ours can say: one of branches, one of tags."""
-    with_tags = [filters for filters in push if "tags" in filters][:1]
-    others = [filters for filters in push if "tags" not in filters][:1]
-    return [each for each in push if each in [*with_tags, *others]][:2]
+def _several(filters: Data | list[Data]) -> list[Data]:
+    return filters if isinstance(filters, list) else [filters]
+
+
+def _alone(filters: list[Data]) -> Data | list[Data]:
+    return filters[0] if len(filters) == 1 else filters
 
 
 def _watched(source: Data) -> str | None:
@@ -124,6 +125,21 @@ def _our_filter(filters: Data) -> Data:
         if "excludes" in criteria:
             found[f"{name}_ignore"] = criteria["excludes"]
     return found
+
+
+def _our_pulls(filters: Data) -> Data:
+    events = filters.get("events")
+    found = [_EVENTS[each] for each in events] if events else _ANY_EVENT
+    return {**_our_filter(filters), "events": found}
+
+
+def _their_pulls(filters: Data) -> Data:
+    events = filters.get("events", ["opened", "updated"])
+    back = {ours: theirs for theirs, ours in _EVENTS.items()}
+    chosen = {"events": [back[each] for each in events]}
+    if sorted(events) == sorted(_ANY_EVENT):
+        chosen = {}
+    return {**chosen, **_their_filter(filters)}
 
 
 def _their_filter(filters: Data) -> Data:

@@ -44,7 +44,7 @@ def notes(imported: Imported) -> Iterator[str]:
     if missing:
         yield f"not installed here, so a run stops there: {listed(missing, last='and')}"
     if number := unsaid_filters(declared):
-        yield f"{number} more trigger filters stay under 'codepipeline'"
+        yield f"{number} trigger filters of further sources stay under 'codepipeline'"
     elif not pipeline.on.model_fields_set:
         yield "nothing starts it by itself; what starts it there stands elsewhere"
     yield from _notes_on_actions(pipeline)

@@ -11,7 +11,14 @@ import hashlib
 import re
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    SerializerFunctionWrapHandler,
+    WrapSerializer,
+)
 
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9.@_-]{1,100}$")]
 ArtifactName = Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{1,100}$")]
@@ -234,12 +241,47 @@ class Schedule(Model):
         return slug.strip("-")
 
 
+def _listed(model: type[Model]) -> BeforeValidator:
+    """Lets one mapping stand for a list of one."""
+
+    def listed(value: object) -> object:
+        return value if isinstance(value, list) else [model.model_validate(value)]
+
+    # mypy takes `model` for a variable, not for a type.
+    several: Any = Annotated[list[model], Field(min_length=1, max_length=3)]  # type: ignore[valid-type]
+    return BeforeValidator(listed, json_schema_input_type=model | several)
+
+
+def _one_alone(filters: list[Filter], handler: SerializerFunctionWrapHandler) -> Any:
+    said = handler(filters)
+    return said[0] if len(filters) == 1 else said
+
+
+Filters = Annotated[
+    list[Filter],
+    Field(min_length=1, max_length=3),
+    _listed(Filter),
+    WrapSerializer(_one_alone),
+]
+PullRequestFilters = Annotated[
+    list[PullRequestFilter],
+    Field(min_length=1, max_length=3),
+    _listed(PullRequestFilter),
+    WrapSerializer(_one_alone),
+]
+
+
 class Triggers(Model):
     """What starts an execution, besides a person."""
 
-    push: Filter | None = Field(default=None, description="A push to the source.")
-    pull_request: PullRequestFilter | None = Field(
-        default=None, description="A pull request on the source."
+    push: Filters | None = Field(
+        default=None,
+        description="A push to the source: a filter, or a list of which one is enough.",
+    )
+    pull_request: PullRequestFilters | None = Field(
+        default=None,
+        description="A pull request on the source: a filter, or a list of which one is"
+        " enough.",
     )
     schedule: list[Schedule] = Field(
         default_factory=list, max_length=50, description="Times."

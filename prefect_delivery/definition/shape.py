@@ -185,7 +185,7 @@ def _where(path: Path) -> str:
             return f" in action {named(f'{stage} / {action}')}"
         case ("stages", stage, *_):
             return f" in stage {named(stage)}"
-        case (*_, part) if part:
+        case (*_, str(part)) | (*_, str(part), int()) if part:
             return f" in {named(part)}"
         case _:
             return ""
@@ -201,10 +201,17 @@ def _known_keys(path: Path) -> list[str]:
         )
     return [
         field.alias or name
-        for branch in _branches(shape)
-        if isinstance(branch, type) and issubclass(branch, BaseModel)
-        for name, field in branch.model_fields.items()
+        for model in _models(shape)
+        for name, field in model.model_fields.items()
     ]
+
+
+def _models(shape: Any) -> Iterator[type[BaseModel]]:
+    for branch in _branches(shape):
+        if get_origin(branch) is list:  # one may stand for a list of one
+            yield from _models(get_args(branch)[0])
+        elif isinstance(branch, type) and issubclass(branch, BaseModel):
+            yield branch
 
 
 def _step(shape: Any, part: str | int) -> Any:
@@ -221,5 +228,5 @@ def _branches(shape: Any) -> tuple[Any, ...]:
     if get_origin(shape) is Annotated:
         return _branches(get_args(shape)[0])
     if get_origin(shape) in {Union, types.UnionType}:
-        return tuple(get_args(shape))
+        return tuple(each for part in get_args(shape) for each in _branches(part))
     return (shape,)

@@ -4,7 +4,12 @@ from collections.abc import Iterator, Mapping
 
 from prefect_delivery.definition.findings import Finding, Path, meant, named
 from prefect_delivery.definition.globs import glob_error
-from prefect_delivery.definition.models import Filter, Pipeline, Triggers
+from prefect_delivery.definition.models import (
+    Filter,
+    Pipeline,
+    PullRequestFilter,
+    Triggers,
+)
 
 
 def check_triggers(pipeline: Pipeline) -> Iterator[Finding]:
@@ -19,9 +24,8 @@ def check_triggers(pipeline: Pipeline) -> Iterator[Finding]:
         if name == pipeline.pipeline:
             message = f"pipeline {named(name)} would start itself for ever"
             yield Finding(path=("on", "pipeline", index), message=message)
-    for event in ("push", "pull_request"):
-        if filters := getattr(pipeline.on, event):
-            yield from _check_filter(filters, ("on", event))
+    for place, chosen in _filters(pipeline):
+        yield from _check_filter(chosen, place)
 
 
 def ring_of(pipelines: Mapping[str, Pipeline]) -> list[str]:
@@ -94,20 +98,26 @@ def trigger_pattern_problem(pattern: str) -> str | None:
 
 def check_filters(pipeline: Pipeline) -> Iterator[Finding]:
     """What is allowed in triggers, and starts nothing."""
-    pulls = pipeline.on.pull_request
-    if pulls and not pulls.events:
-        message = "no event of pull requests is named: none starts an execution"
-        yield Finding(path=("on", "pull_request", "events"), message=message)
-    for event in ("push", "pull_request"):
-        filters: Filter | None = getattr(pipeline.on, event)
-        for name in ("branches", "tags", "paths") if filters else ():
-            path = ("on", event, f"{name}_ignore")
-            excluded = set(getattr(filters, f"{name}_ignore"))
-            included = set(getattr(filters, name))
+    for path, chosen in _filters(pipeline):
+        pulls = isinstance(chosen, PullRequestFilter)
+        if isinstance(chosen, PullRequestFilter) and not chosen.events:
+            message = "no event of pull requests is named: none starts an execution"
+            yield Finding(path=(*path, "events"), message=message)
+        for name in ("branches", "tags", "paths"):
+            excluded = set(getattr(chosen, f"{name}_ignore"))
+            included = set(getattr(chosen, name))
             if "**" in excluded or (included and included <= excluded):
                 message = f"all {name} are excluded: excludes win over includes"
-                yield Finding(path=path, message=message)
-            if event == "pull_request" and name == "tags" and (included or excluded):
+                yield Finding(path=(*path, f"{name}_ignore"), message=message)
+            if pulls and name == "tags" and (included or excluded):
                 message = "pull requests have no tags: this is never looked at"
                 place = "tags" if included else "tags_ignore"
-                yield Finding(path=("on", event, place), message=message)
+                yield Finding(path=(*path, place), message=message)
+
+
+def _filters(pipeline: Pipeline) -> Iterator[tuple[Path, Filter]]:
+    for event in ("push", "pull_request"):
+        filters: list[Filter] = getattr(pipeline.on, event) or []
+        for index, chosen in enumerate(filters):
+            alone = len(filters) == 1
+            yield ("on", event) if alone else ("on", event, index), chosen

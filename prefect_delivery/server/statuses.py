@@ -104,13 +104,14 @@ class Publisher:
         self, execution: Execution
     ) -> Iterator[tuple[str, Connection, str, str]]:
         """Where an execution's commits are: connection, repository and commit."""
-        for source, address, uses, found in sources_of(execution.definition):
-            commit = execution.revisions.get(source, "")
-            if uses != "source/git" or not _COMMIT.fullmatch(commit):
+        for source in sources_of(execution.definition):
+            commit = execution.revisions.get(source.name, "")
+            told_of = source.uses in {"source/git", "source/github"}
+            if not (told_of and _COMMIT.fullmatch(commit)):
                 continue
             for name, connection in self.configuration.connections.items():
-                if connection.token and connection.may_speak_of(found["url"]):
-                    path = address.partition("/")[2]
+                if connection.token and connection.may_speak_of(source.named):
+                    path = source.address.partition("/")[2]
                     yield name, connection, path, commit
                     break
 

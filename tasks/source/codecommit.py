@@ -2,6 +2,7 @@
 
 from prefect_delivery.actions import Job, Minutes, Outputs, action
 from prefect_delivery.blocks.aws_session import aws_session
+from prefect_delivery.tasks.source.access import Access
 from prefect_delivery.tasks.source.aws_git import (
     Format,
     bring,
@@ -57,19 +58,10 @@ def bring_from_codecommit(
 
     Source: CodePipeline user guide, "CodeCommit source action reference".
     """
-    with aws_session(credentials, role_arn, region) as aws:
-        own = f"https://git-codecommit.{aws.region}.{aws.domain}"
-        server = aws.endpoint("codecommit") or own
-        name = checked_name("repository_name", repository_name)
-        url = f"{server}/v1/repos/{name}"
-        found = bring(
-            url,
-            signed(aws, url),
-            branch_name,
-            output_artifact_format,
-            job,
-            timeout=timeout,
-        )
+    url, access = reached(repository_name, credentials, role_arn, region)
+    found = bring(
+        url, access, branch_name, output_artifact_format, job, timeout=timeout
+    )
     return Outputs(
         artifacts={"source": found.tree},
         variables={
@@ -82,3 +74,21 @@ def bring_from_codecommit(
         },
         summary=found.summary,
     )
+
+
+def reached(
+    repository_name: str,
+    credentials: str | None = None,
+    role_arn: str | None = None,
+    region: str | None = None,
+) -> tuple[str, Access]:
+    """Where git finds a repository, and what it says there in the next 15 minutes.
+
+    Raises:
+        ActionFailed: It has no such name, or the worker has no credentials for AWS.
+    """
+    name = checked_name("repository_name", repository_name)
+    with aws_session(credentials, role_arn, region) as aws:
+        own = f"https://git-codecommit.{aws.region}.{aws.domain}"
+        url = f"{aws.endpoint('codecommit') or own}/v1/repos/{name}"
+        return url, signed(aws, url)

@@ -4,6 +4,7 @@ import re
 
 from prefect_delivery.actions import ActionFailed, Job, Minutes, Outputs, action
 from prefect_delivery.blocks.aws_session import aws_session
+from prefect_delivery.tasks.source.access import Access
 from prefect_delivery.tasks.source.aws_git import (
     Format,
     bring,
@@ -68,22 +69,12 @@ def bring_by_connection(
     Source: CodePipeline user guide, "CodeStarSourceConnection"; EKS user guide,
     "Connect to Git repositories with AWS CodeConnections" (address).
     """
-    match = _ARN.fullmatch(connection_arn)
-    if match is None:
-        raise ActionFailed(f"{connection_arn!r} is not the ARN of a connection")
-    service, place, account, connection = match.groups()
-    with aws_session(credentials, role_arn, region or place) as aws:
-        server = aws.endpoint(service) or f"https://{service}.{place}.{aws.domain}"
-        name = checked_name("full_repository_id", full_repository_id)
-        url = f"{server}/git-http/{account}/{place}/{connection}/{name}.git"
-        found = bring(
-            url,
-            signed(aws, url),
-            branch_name,
-            output_artifact_format,
-            job,
-            timeout=timeout,
-        )
+    url, access = reached(
+        connection_arn, full_repository_id, credentials, role_arn, region
+    )
+    found = bring(
+        url, access, branch_name, output_artifact_format, job, timeout=timeout
+    )
     return Outputs(
         artifacts={"source": found.tree},
         variables={
@@ -96,3 +87,27 @@ def bring_by_connection(
         },
         summary=found.summary,
     )
+
+
+def reached(
+    connection_arn: str,
+    full_repository_id: str,
+    credentials: str | None = None,
+    role_arn: str | None = None,
+    region: str | None = None,
+) -> tuple[str, Access]:
+    """Where git finds a repository, and what it says there in the next 15 minutes.
+
+    Raises:
+        ActionFailed: Connection or repository have no such name, or the worker has no
+            credentials for AWS.
+    """
+    match = _ARN.fullmatch(connection_arn)
+    if match is None:
+        raise ActionFailed(f"{connection_arn!r} is not the ARN of a connection")
+    service, place, account, connection = match.groups()
+    name = checked_name("full_repository_id", full_repository_id)
+    with aws_session(credentials, role_arn, region or place) as aws:
+        server = aws.endpoint(service) or f"https://{service}.{place}.{aws.domain}"
+        url = f"{server}/git-http/{account}/{place}/{connection}/{name}.git"
+        return url, signed(aws, url)

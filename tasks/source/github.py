@@ -53,15 +53,9 @@ def bring_from_github(
 
     Source: CodePipeline user guide, "GitHub (via OAuth app) source action reference".
     """
-    if _REDACTED.fullmatch(oauth_token):
-        raise ActionFailed(
-            "oauth_token is hidden, as CodePipeline does not give it out",
-            hint="save it in a Secret block and name that",
-        )
-    access = Access.named(oauth_token, username="x-access-token", known_hosts=None)
-    name = f"{checked_name('owner', owner)}/{checked_name('repo', repo)}"
-    place = f"{server.rstrip('/')}/{name}"
-    found = bring(f"{place}.git", access, branch, "CODE_ZIP", job, timeout=timeout)
+    url, access = reached(owner, repo, oauth_token, server)
+    found = bring(url, access, branch, "CODE_ZIP", job, timeout=timeout)
+    commit_url = f"{url.removesuffix('.git')}/commit/{found.commit}"
     return Outputs(
         artifacts={"source": found.tree},
         variables={
@@ -70,9 +64,27 @@ def bring_from_github(
             "CommitId": found.commit,
             "CommitMessage": found.message,
             "CommitterDate": found.committer_date,
-            "CommitUrl": f"{place}/commit/{found.commit}",
+            "CommitUrl": commit_url,
             "RepositoryName": repo,
         },
         summary=found.summary,
-        link=f"{place}/commit/{found.commit}",
+        link=commit_url,
     )
+
+
+def reached(
+    owner: str, repo: str, oauth_token: str, server: str = "https://github.com"
+) -> tuple[str, Access]:
+    """Where git finds a repository, and what it says there.
+
+    Raises:
+        ActionFailed: It has no such name, or the token cannot be had.
+    """
+    if _REDACTED.fullmatch(oauth_token):
+        raise ActionFailed(
+            "oauth_token is hidden, as CodePipeline does not give it out",
+            hint="save it in a Secret block and name that",
+        )
+    access = Access.named(oauth_token, username="x-access-token", known_hosts=None)
+    name = f"{checked_name('owner', owner)}/{checked_name('repo', repo)}"
+    return f"{server.rstrip('/')}/{name}.git", access

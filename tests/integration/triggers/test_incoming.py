@@ -52,6 +52,29 @@ def test_a_change_starts_one_execution_in_each_pipeline_that_wants_it(
     assert "ignored: variable 'size' needs a value" in listed[2]
 
 
+def test_one_filter_of_several_is_enough(there: DeployedRepository) -> None:
+    there.developer.commit("one", {"a": "1"})
+    there.developer.push()
+    before = there.developer.git("rev-parse", "HEAD").strip()
+    commit = there.developer.commit("two", {"docs/a": "2"})
+    there.developer.push()
+    there.deploy("second", "{push: [{paths: ['src/**']}, {paths: ['docs/**']}]}")
+    there.deploy("neither", "{push: [{paths: ['src/**']}, {tags: ['v*']}]}")
+    forks = "{pull_request: [{branches: [main]}, {branches: [main], forks: true}]}"
+    there.deploy("fork", forks, image="debian:12")
+
+    neither, second = there.incoming(there.push(commit, before=before))
+    (fork,) = there.incoming(Change(**{**vars(_pull_request(there, "")), "fork": True}))
+
+    assert isinstance(second, Started)
+    assert isinstance(neither, Ignored)
+    assert neither.reason == (
+        "no changed file passes the filter of paths;"
+        " branch 'main' does not pass the filter"
+    )
+    assert isinstance(fork, Started)
+
+
 def test_the_same_change_told_by_many_at_once_starts_one_execution(
     there: DeployedRepository,
 ) -> None:

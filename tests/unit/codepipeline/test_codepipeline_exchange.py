@@ -231,6 +231,24 @@ def test_a_declaration_comes_back_as_it_was(
     assert export_declaration(written, catalogue=catalogue) == data
 
 
+def test_each_of_several_filters_is_one_of_ours(
+    declared: Declared, catalogue: Catalogue
+) -> None:
+    imported = import_declaration(declared(CASES["triggers"]), catalogue=catalogue)
+
+    on = imported.pipeline.on
+
+    assert [(each.tags, each.branches) for each in on.push or []] == [
+        (["v*"], []),
+        ([], ["main"]),
+        ([], ["release/*"]),
+    ]
+    assert (
+        "trigger" not in definition_text(imported, "shop.json").partition("stages")[0]
+    )
+    assert "triggers" not in imported.data["codepipeline"]["declaration"]
+
+
 @pytest.mark.parametrize("data", CASES.values(), ids=CASES)
 def test_it_comes_back_with_the_actions_that_are_installed(
     data: Data, declared: Declared

@@ -8,8 +8,14 @@ from prefect_delivery.changes import Change
 from prefect_delivery.definition import load
 from prefect_delivery.definition.models import Filter, Pipeline
 from prefect_delivery.definition.triggers import check_filters, ring_of
+from prefect_delivery.errors import DefinitionError
 from prefect_delivery.repositories import identity_of
-from prefect_delivery.trigger_filters import sources_for, why_not_files, why_not_ref
+from prefect_delivery.trigger_filters import (
+    filters_for,
+    sources_for,
+    why_not_files,
+    why_not_ref,
+)
 
 URL = "https://git.example/ann/shop.git"
 
@@ -81,7 +87,10 @@ def pull(into: str, **more: Any) -> Change:
 def test_a_filter_decides_by_branch_tag_and_event(
     on: str, change: Change, wanted: bool
 ) -> None:
-    why = why_not_ref(pipeline(on), change)
+    made = pipeline(on)
+    (chosen,) = filters_for(made, change)
+
+    why = why_not_ref(made, change, chosen)
 
     assert (why is None) is wanted, why
 
@@ -107,8 +116,41 @@ def test_each_file_is_judged_alone_and_excludes_win(
     assert (why is None) is wanted
 
 
+def test_a_definition_says_one_filter_or_several_and_comes_back_as_it_was() -> None:
+    several = "{push: [{branches: [main]}, {tags: ['v*']}], pull_request: {}}"
+
+    one, many = pipeline("{push: {branches: [main]}}"), pipeline(several)
+
+    assert one.snapshot()["on"] == {"push": {"branches": ["main"]}}
+    assert pipeline("{push: [{branches: [main]}]}").digest == one.digest
+    said = {"push": [{"branches": ["main"]}, {"tags": ["v*"]}], "pull_request": {}}
+    assert many.snapshot()["on"] == said
+    assert Pipeline.model_validate(many.snapshot()) == many
+
+
+@pytest.mark.parametrize(
+    ("on", "said"),
+    [
+        ("{push: {branchs: [main]}}", "'branchs' in 'push'; did you mean 'branches'?"),
+        (
+            "{push: [{tags: ['v*']}, {tag: [a]}]}",
+            "'tag' in 'push'; did you mean 'tags'?",
+        ),
+        ("{push: []}", "'push' must not be empty"),
+        ("{push: [{}, {}, {}, {}]}", "holds 4 entries; at most 3"),
+        ("{push: main}", "'push' must be a mapping, not text"),
+        ("{push: [{}, {tags: ['[']}]}", "pattern '\\[' opens"),
+    ],
+)
+def test_what_is_wrong_in_one_filter_or_several_is_said(on: str, said: str) -> None:
+    with pytest.raises(DefinitionError, match=said.replace("?", r"\?")):
+        pipeline(on)
+
+
 def test_without_a_branch_of_its_own_a_source_takes_all() -> None:
-    assert why_not_ref(pipeline("{push: {}}", branch=""), push("dev")) is None
+    made = pipeline("{push: {}}", branch="")
+
+    assert why_not_ref(made, push("dev"), Filter()) is None
 
 
 def test_of_two_sources_the_one_of_the_branch_is_meant() -> None:
@@ -143,6 +185,7 @@ def test_a_repository_is_known_by_any_of_its_addresses(address: str) -> None:
         ("{pull_request: {events: []}}", "no event of pull requests"),
         ("{pull_request: {tags: ['v*']}}", "pull requests have no tags"),
         ("{push: {branches: ['**'], branches_ignore: [main]}}", None),
+        ("{push: [{}, {tags: [v], tags_ignore: ['**']}]}", "all tags are excluded"),
     ],
 )
 def test_a_filter_that_lets_nothing_through_is_warned_of(
