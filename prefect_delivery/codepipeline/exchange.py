@@ -191,7 +191,8 @@ def _check_back(data: Data, pipeline: Pipeline, catalogue: Catalogue) -> None:
         wanted.pop(ignored, None)
         got.pop(ignored, None)
     for said in (wanted, got):
-        said["on"] = parted(said.get("on", {}))
+        if "on" in said:
+            said["on"] = parted(said["on"])
     if place := next(_unequal("", wanted, got), None):
         raise Refused(
             f"CodePipeline cannot say {named(place)} as this definition does",

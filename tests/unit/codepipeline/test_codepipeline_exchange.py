@@ -13,6 +13,7 @@ from prefect_delivery.codepipeline.reading import declarations_in, the_one
 from prefect_delivery.codepipeline.writing import definition_text
 from prefect_delivery.definition import load
 from prefect_delivery.definition.catalogue import Catalogue
+from prefect_delivery.definition.models import Pipeline
 from prefect_delivery.errors import DefinitionError, Refused
 from tests.unit.codepipeline.conftest import (
     Declared,
@@ -229,6 +230,26 @@ def test_a_declaration_comes_back_as_it_was(
 
     assert written == imported.pipeline
     assert export_declaration(written, catalogue=catalogue) == data
+
+
+def test_branches_and_tags_are_two_filters_there(
+    declared: Declared, catalogue: Catalogue
+) -> None:
+    imported = import_declaration(declared(CASES["triggers"]), catalogue=catalogue)
+    on = {"push": {"branches": ["main"], "tags": ["v*"]}}
+    both = {**imported.pipeline.snapshot(), "on": on}
+    with_paths = {**both, "on": {"push": {**on["push"], "paths": ["src/**"]}}}
+
+    data = export_declaration(Pipeline.model_validate(both), catalogue=catalogue)
+
+    (trigger,) = data["triggers"]
+    assert trigger["gitConfiguration"]["push"] == [
+        {"branches": {"includes": ["main"]}},
+        {"tags": {"includes": ["v*"]}},
+    ]
+    # There a tag starts a pipeline whatever has changed.
+    with pytest.raises(DefinitionError, match="tags, or branches and file paths"):
+        export_declaration(Pipeline.model_validate(with_paths), catalogue=catalogue)
 
 
 def test_each_of_several_filters_is_one_of_ours(
