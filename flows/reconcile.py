@@ -7,7 +7,7 @@ from pathlib import Path
 from prefect import flow
 
 from prefect_delivery.actions import run_logger
-from prefect_delivery.artifacts import ArtifactStore
+from prefect_delivery.artifacts import open_store
 from prefect_delivery.blocks.environment import find_environment
 from prefect_delivery.containers import remove_orphans
 from prefect_delivery.errors import ActionFailed, DeliveryError
@@ -91,7 +91,7 @@ def _remove_containers(say: Say) -> None:
 def _collect_artifacts(ledger: Ledger, say: Say) -> None:
     """Remove artifacts that are old and that neither a rollback nor a retry needs."""
     chosen = settings()
-    store = ArtifactStore(chosen.artifacts)
+    store = open_store()
     grace = chosen.keep_artifacts_days * 86_400
     if freed := store.collect(ledger.releases.pinned(), grace=grace):
         say(f"removed old artifacts: {freed / 1e6:.1f} MB")

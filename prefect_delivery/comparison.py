@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Any
 
 from prefect_delivery.actions import ActionFailed, Job
-from prefect_delivery.artifacts import ArtifactStore
+from prefect_delivery.artifacts import ArtifactStore, open_store
 from prefect_delivery.artifacts.manifest import Entry, Folder
 from prefect_delivery.engine.approvals import Commit
 from prefect_delivery.engine.conditions import is_rule
@@ -97,7 +97,7 @@ def compare(
     ledger: Ledger, before: Execution, after: Execution, now: datetime
 ) -> Comparison:
     """Compare two executions; commits and files as far as they can be read now."""
-    store = ArtifactStore(settings().artifacts)
+    store = open_store()
     old, new = artifacts_of(before), artifacts_of(after)
     times = [
         timing_of(execution, ledger.waits.list(execution.id), now).stages

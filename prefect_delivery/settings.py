@@ -18,7 +18,12 @@ class Settings(BaseSettings):
     Attributes:
         home: Folder for everything below; created when missing.
         ledger_url: SQLAlchemy URL of the ledger; SQLite under `home` by default.
-        artifact_store: Folder of the artifact store.
+        artifact_store: Folder of the artifact store, or `s3://bucket/prefix`. One in S3
+            is shared by all machines, each of which keeps what it used under `home`.
+        artifact_credentials: Name of the `AwsCredentials` block for S3; what the
+            process has by default.
+        artifact_kms_key: Id or ARN of the KMS key that S3 encrypts artifacts with; the
+            bucket's own encryption by default.
         aws_bucket: S3 bucket for artifacts on their way to AWS services and back.
         keep_artifacts_days: Days until an artifact may be removed that neither a
             rollback nor a retry of a latest execution needs.
@@ -34,7 +39,9 @@ class Settings(BaseSettings):
 
     home: Path = _default_home()
     ledger_url: str | None = None
-    artifact_store: Path | None = None
+    artifact_store: str | None = None
+    artifact_credentials: str | None = None
+    artifact_kms_key: str | None = None
     aws_bucket: str | None = None
     keep_artifacts_days: float = 30
     lease: float = Field(default=60, ge=1, le=3600)
@@ -48,7 +55,16 @@ class Settings(BaseSettings):
 
     @property
     def artifacts(self) -> Path:
-        return self.artifact_store or self.home / "artifacts"
+        """Folder of artifacts on this machine."""
+        if self.artifact_store and self.artifact_bucket is None:
+            return Path(self.artifact_store)
+        return self.home / "artifacts"
+
+    @property
+    def artifact_bucket(self) -> str | None:
+        """Where all machines share artifacts, as `s3://bucket/prefix`."""
+        found = self.artifact_store
+        return found if found and found.startswith("s3://") else None
 
     @property
     def replicas(self) -> list[str]:

@@ -3,8 +3,7 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from prefect_delivery.artifacts.store import ArtifactStore
-from prefect_delivery.settings import settings
+from prefect_delivery.artifacts.opened import open_store
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -26,7 +25,7 @@ class Artifact:
         Raises:
             ArtifactError: A pattern matches nothing, or the store has no room.
         """
-        digest, size = ArtifactStore(settings().artifacts).put(folder, patterns)
+        digest, size = open_store().put(folder, patterns)
         return cls(digest=digest, size=size)
 
     def unpack(self, folder: Path) -> None:
@@ -35,4 +34,4 @@ class Artifact:
         Raises:
             ArtifactError: The artifact is missing, corrupted or unsafe.
         """
-        ArtifactStore(settings().artifacts).get(self.digest, folder)
+        open_store().get(self.digest, folder)

@@ -33,6 +33,11 @@ class Intake:
         self._pack = pack
         self._reader = reader
 
+    def has(self, digest: bytes) -> bool:
+        """Whether a chunk is stored, and intact where it was written last."""
+        blob = self._known.get(digest)
+        return blob is not None and self._reader.read_intact(digest, blob) is not None
+
     def take(self, file: File) -> File:
         """Store the content of a scanned file; the file with its chunks.
 

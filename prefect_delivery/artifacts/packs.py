@@ -8,7 +8,7 @@ no file that changes.
 
 import os
 import struct
-from collections.abc import Container, Iterable, Iterator
+from collections.abc import Callable, Container, Iterable, Iterator
 from hashlib import sha256
 from pathlib import Path
 from typing import NamedTuple
@@ -65,19 +65,35 @@ def index(
 def records(pack: Path) -> list[Record] | None:
     """The index of a pack; None when it is damaged or of another version."""
     with pack.open("rb") as file:
-        end = os.fstat(file.fileno()).st_size - _FOOTER.size
-        if end < 0:
-            return None
-        magic, count, checksum = _FOOTER.unpack(
-            os.pread(file.fileno(), _FOOTER.size, end)
+        handle = file.fileno()
+        tail = tail_of(
+            os.fstat(handle).st_size, lambda at, length: os.pread(handle, length, at)
         )
-        start = end - count * _RECORD.size
-        if magic != _MAGIC or start < 0:
-            return None
-        raw = os.pread(file.fileno(), end - start, start)
-    if sha256(raw).digest() != checksum:
+    if tail is None:
         return None
-    return list(map(Record._make, _RECORD.iter_unpack(raw)))
+    return list(map(Record._make, _RECORD.iter_unpack(tail[: -_FOOTER.size])))
+
+
+def tail_of(size: int, read: Callable[[int, int], bytes]) -> bytes | None:
+    """The end of a pack, which is its index and can be read as a pack by `records`.
+
+    Args:
+        size: Bytes of the pack.
+        read: Gives the bytes at an offset, of a length.
+
+    Returns:
+        None when it is damaged or of another version.
+    """
+    end = size - _FOOTER.size
+    if end < 0:
+        return None
+    footer = read(end, _FOOTER.size)
+    magic, count, checksum = _FOOTER.unpack(footer)
+    start = end - count * _RECORD.size
+    if magic != _MAGIC or start < 0:
+        return None
+    raw = read(start, end - start)
+    return raw + footer if sha256(raw).digest() == checksum else None
 
 
 class PackWriter:
@@ -97,14 +113,14 @@ class PackWriter:
         self._records[digest] = Record(digest, self._file.size, len(data))
         self._file.write(data)
 
-    def publish(self, packs: Path) -> int:
+    def publish(self, packs: Path, name: str | None = None) -> int:
         """Make it a pack of the folder `packs`, if it holds anything; its bytes."""
         if self._file is None:
             return 0
         raw = b"".join(_RECORD.pack(*record) for record in self._records.values())
         self._file.write(raw)
         self._file.write(_FOOTER.pack(_MAGIC, len(self._records), sha256(raw).digest()))
-        self._file.publish(packs / uuid4().hex)
+        self._file.publish(packs / (name or uuid4().hex))
         return self._file.size
 
     def close(self) -> None:

@@ -84,7 +84,7 @@ class ArtifactStore:
         with self._guarded(f"read the artifact {digest}"), self._layout.shared():
             tree = self._tree(digest)
             with self._content(digest, tree) as content:
-                yield from stream(self._layout.read_manifest(digest), content.read)
+                yield from stream(self._manifest(digest), content.read)
 
     def receive(self, digest: str, read: Callable[[int], bytes]) -> int:
         """Store what `send` of another store gives, verified before it counts.
@@ -202,8 +202,13 @@ class ArtifactStore:
             yield Intake(folder, known, pack, reader)
             pack.publish(self._layout.packs)
 
+    def _manifest(self, digest: str) -> bytes:
+        return self._layout.read_manifest(digest)
+
     def _tree(self, digest: str) -> list[Entry]:
-        manifest = self._layout.read_manifest(digest)
+        return self._decoded(digest, self._manifest(digest))
+
+    def _decoded(self, digest: str, manifest: bytes) -> list[Entry]:
         try:
             tree = decode(manifest)
             check(tree)

@@ -161,7 +161,8 @@ def without_password(url: str) -> str:
 def _store() -> Check:
     from prefect_delivery.artifacts import Artifact
 
-    place = settings().artifacts
+    chosen = settings()
+    place = chosen.artifact_bucket or chosen.artifacts
     try:
         with TemporaryDirectory() as folder:
             (Path(folder) / "in").mkdir()
@@ -172,9 +173,9 @@ def _store() -> Check:
             name="artifact store",
             ok=False,
             found=f"{place}: {error}",
-            remedy="make the folder writable, or set PREFECT_DELIVERY_ARTIFACT_STORE",
+            remedy="make it writable, or set PREFECT_DELIVERY_ARTIFACT_STORE",
         )
-    free = shutil.disk_usage(place).free / 2**30
+    free = shutil.disk_usage(chosen.artifacts).free / 2**30
     return Check(name="artifact store", ok=True, found=f"{place}, {free:.1f} GiB free")
 
 

@@ -17,13 +17,12 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.routing import Route
 
-from prefect_delivery.artifacts import ArtifactStore
+from prefect_delivery.artifacts import open_store
 from prefect_delivery.errors import ActionFailed, ArtifactError, LedgerError
 from prefect_delivery.ledger import Ledger
 from prefect_delivery.ledger.remote import RemoteAction
 from prefect_delivery.remote import ERRAND, OUTCOME, Errand
 from prefect_delivery.secrets import fetch_secrets
-from prefect_delivery.settings import settings
 
 MOST = 8 << 20
 """Bytes of a body that is not an artifact."""
@@ -65,7 +64,7 @@ class RemoteActionsServer:
 
     def __init__(self, ledger: Ledger) -> None:
         self._ledger = ledger
-        self._store = ArtifactStore(settings().artifacts)
+        self._store = open_store()
 
     def routes(self) -> list[Route]:
         """The routes of all endpoints."""
