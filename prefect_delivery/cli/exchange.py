@@ -57,28 +57,37 @@ def export(
     file: Path = DEFAULT,
     /,
     *,
-    format: Literal["codepipeline"] = "codepipeline",
+    format: Literal["codepipeline", "asl"] = "codepipeline",
+    function: str = "prefect-delivery",
     output: Target = None,
 ) -> int:
-    """Write a definition as AWS CodePipeline declares it.
+    """Write a definition as AWS CodePipeline declares it, or as a state machine.
 
     What was imported comes back as it was. A definition that says something for which
-    CodePipeline has no words is refused, with the first such thing.
+    the format has no words is refused, with the first such thing. In a state machine
+    (Amazon States Language, `asl`) each action invokes one function, with what the
+    definition says of the action; approvals wait for their task token.
 
     For example:
 
         deliver export > pipeline.json
+        deliver export --format asl --function deliver-action > machine.json
         aws codepipeline update-pipeline --cli-input-json file://pipeline.json
 
     Args:
         file: The definition.
         format: Whose format.
+        function: Name or ARN of the function that a state machine invokes.
         output: File to write, which must not be there yet; the terminal by default.
     """
     from prefect_delivery.codepipeline.exchange import export_declaration
     from prefect_delivery.codepipeline.reading import read_unplaced
+    from prefect_delivery.codepipeline.states import state_machine
 
-    text = json.dumps(export_declaration(read_unplaced(file)), indent=2)
+    pipeline = read_unplaced(file)
+    asl = format == "asl"
+    found = state_machine(pipeline, function) if asl else export_declaration(pipeline)
+    text = json.dumps(found, indent=2)
     if output is None:
         write(text)
         return OK
