@@ -20,7 +20,7 @@ from hypothesis.stateful import (
 )
 from invariants import INVARIANTS
 from lease_machine import OpenLedger
-from stage_model import APPROVE, DEPLOY, PATIENCE, STAGES, Model, Run
+from stage_model import APPROVE, DEPLOY, PATIENCE, STAGES, TTL, Model, Run
 
 from prefect_delivery import control
 from prefect_delivery.definition.models import Pipeline
@@ -41,7 +41,6 @@ from prefect_delivery.flows.close import close_dead
 from prefect_delivery.ledger import Attempt, Ledger
 from prefect_delivery.rollbacks import roll_back
 
-TTL = 60
 WAYS = {Enter: "enter", Hold: "hold", Superseded: "superseded"}
 HELD = ["I1", "I2", "I5", "I6", "I8", "I11", "I12"]
 """The others are about targets, living processes and files, which are not here."""
@@ -177,10 +176,10 @@ class StageMachine(RuleBasedStateMachine):
             self.carry_on(run, attempt, QUIET)
         elif what == "renew":
             self.ledger.executions.renew(attempt)
-            run.expires = self.model.now + timedelta(seconds=TTL)
+            run.expires = self.model.now + TTL
         else:
             self.ledger.executions.leave(attempt)
-            run.holder = None
+            run.holder, run.left = None, self.model.now
 
     def claim(self, run: Run, worker: str, *, sure: bool) -> Attempt | None:
         holder = f"{worker}-{self.lives[worker]}"
@@ -188,7 +187,10 @@ class StageMachine(RuleBasedStateMachine):
 
         def attempt() -> Attempt:
             return self.ledger.executions.claim(
-                self.ids[run.number], holder=holder, ttl=TTL, dead=dead.__contains__
+                self.ids[run.number],
+                holder=holder,
+                ttl=TTL.seconds,
+                dead=dead.__contains__,
             )
 
         others = run.holder not in {None, holder} and run.expires > self.model.now
@@ -198,7 +200,7 @@ class StageMachine(RuleBasedStateMachine):
             return None
         claimed = attempt()
         run.claims, run.holder = run.claims + 1, holder
-        run.expires = self.model.now + timedelta(seconds=TTL)
+        run.expires = self.model.now + TTL
         assert claimed.number == run.claims
         self.claims.append((run, claimed))
         return claimed
@@ -213,7 +215,8 @@ class StageMachine(RuleBasedStateMachine):
             return
         if not run.status.ended:
             self.model.rest(run)
-            self.ledger.executions.set_status(attempt, run.status)
+            if run.status is not Status.STOPPING:
+                self.ledger.executions.set_status(attempt, run.status)
 
     def change(self, attempt: Attempt) -> bool:
         """The next change that the loop makes; False when there is none."""
@@ -273,10 +276,9 @@ class StageMachine(RuleBasedStateMachine):
         """Somebody looks for what nobody drives any more, and records it as stopped."""
         close_dead(self.ledger, lambda _: None)
         for run in self.model.runs.values():
-            if run.status.ended or run.holder is None or run.expires > self.model.now:
-                continue
-            run.claims, run.holder = run.claims + 1, None
-            run.close(Status.STOPPED)
+            if self.model.is_lost(run):
+                run.claims, run.holder = run.claims + 1, None
+                run.close(Status.STOPPED)
 
     @precondition(lambda self: self.asked())
     @rule(pick=PICK, people=st.lists(PEOPLE, min_size=1, unique=True), approved=MOSTLY)
@@ -326,7 +328,7 @@ class StageMachine(RuleBasedStateMachine):
                 ask()
         else:
             ask()
-            run.stop = "abandon" if abandon or run.stop == "abandon" else "wait"
+            self.model.stop(run, abandon)
 
     @precondition(lambda self: self.deployed())
     @rule(pick=PICK)
@@ -358,7 +360,10 @@ class StageMachine(RuleBasedStateMachine):
             switch()
             self.model.disabled ^= {stage}
 
-    @rule(seconds=st.sampled_from([1, TTL, PATIENCE.seconds]), restarts=st.booleans())
+    @rule(
+        seconds=st.sampled_from([1, TTL.seconds, PATIENCE.seconds]),
+        restarts=st.booleans(),
+    )
     def wait(self, seconds: int, restarts: bool) -> None:
         self.model.now += timedelta(seconds=seconds)
         if restarts:

@@ -17,6 +17,8 @@ NEEDED = 2
 """People who must approve."""
 PATIENCE = timedelta(minutes=60)
 """How long they have."""
+TTL = timedelta(seconds=60)
+"""How long a claim holds, and how long an execution may be nobody's."""
 Way = Literal["enter", "hold", "superseded"]
 
 
@@ -47,9 +49,11 @@ class Run:
 
     Attributes:
         claims: How often it was claimed; the last claim's number.
+        left: Since when nobody owns it, if nobody does.
     """
 
     number: int
+    left: datetime
     scope: tuple[str, ...] = STAGES
     status: Status = Status.IN_PROGRESS
     visits: dict[str, Visit] = field(default_factory=dict[str, Visit])
@@ -86,7 +90,7 @@ class Model:
     disabled: set[str] = field(default_factory=set[str])
 
     def start(self, scope: tuple[str, ...] = STAGES) -> Run:
-        run = Run(len(self.runs) + 1, scope)
+        run = Run(len(self.runs) + 1, self.now, scope)
         self.runs[run.number] = run
         return run
 
@@ -190,8 +194,15 @@ class Model:
             visit.status = Status.FAILED
         return True
 
+    def stop(self, run: Run, abandon: bool) -> None:
+        """Note that somebody wants it to stop; to abandon it is the stronger wish."""
+        run.status = Status.STOPPING
+        run.stop = "abandon" if abandon or run.stop == "abandon" else "wait"
+
     def rest(self, run: Run) -> None:
-        """What its worker notes when there is nothing to do."""
+        """What its worker notes when there is nothing to do; it goes on stopping."""
+        if run.status is Status.STOPPING:
+            return
         waits = any(
             Status.WAITING in {visit.status, visit.action}
             for visit in run.visits.values()
@@ -219,19 +230,31 @@ class Model:
         return True
 
     def retry(self, run: Run, all_actions: bool) -> bool:
-        """Run the failed stage again; False when that is refused."""
+        """Run the failed stage again, or go on after a stop between two stages.
+
+        False when that is refused.
+        """
         if run.status not in {Status.FAILED, Status.STOPPED}:
             return False
         ended = {Status.FAILED, Status.STOPPED}
         stage = next((s for s in run.visits if run.visits[s].status in ended), None)
-        if stage is None:
+        if stage is None and run.status is not Status.STOPPED:
             return False
-        outdated = self.mode != "parallel" and self.newer_inside(run, stage)
-        if outdated and not run.rollback:
-            return False
-        visit = run.visits[stage]
-        visit.status = Status.WAITING
-        if all_actions or visit.action is not Status.SUCCEEDED:
-            visit.action = None
-        run.status, run.stop = Status.IN_PROGRESS, None
+        if stage is not None:
+            outdated = self.mode != "parallel" and self.newer_inside(run, stage)
+            if outdated and not run.rollback:
+                return False
+            visit = run.visits[stage]
+            visit.status = Status.WAITING
+            if all_actions or visit.action is not Status.SUCCEEDED:
+                visit.action = None
+        run.status, run.stop, run.left = Status.IN_PROGRESS, None, self.now
         return True
+
+    def is_lost(self, run: Run) -> bool:
+        """Whether nobody drives it any more, or nobody has taken it up for long."""
+        if run.status.ended:
+            return False
+        if run.holder is not None:
+            return run.expires <= self.now
+        return run.status is not Status.WAITING and self.now - run.left > TTL
