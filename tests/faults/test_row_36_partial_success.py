@@ -16,13 +16,28 @@ from fleet_work import Fleet, Sshd
 
 from prefect_delivery.blocks.host_service import free_port
 from prefect_delivery.errors import RolloutFailed
+from prefect_delivery.ledger import Release
 
 STARTED = ["BeforeInstall", "AfterInstall", "ApplicationStart", "ValidateService"]
 
 
+@pytest.fixture(scope="module")
+def fleet(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Fleet]:
+    """One for all tests, each of which begins with a release on all hosts."""
+    folder = tmp_path_factory.mktemp("fleet")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PREFECT_DELIVERY_HOME", str(folder / "home"))
+        yield Fleet(folder, 10)
+
+
 @pytest.fixture
-def fleet(home: Path, tmp_path: Path) -> Fleet:
-    return Fleet(tmp_path, 10)
+def one(fleet: Fleet) -> Release:
+    """The release on all hosts, which have forgotten how it came there."""
+    one = fleet.release("one")
+    fleet.deploy(fleet.block(minimum_healthy="AllAtOnce"), one)
+    for name in fleet.names:
+        fleet.events(name)
+    return one
 
 
 @pytest.fixture
@@ -33,13 +48,9 @@ def sshd(tmp_path: Path) -> Iterator[Sshd]:
 
 
 def test_a_release_that_fails_on_three_of_ten_is_taken_from_those_it_reached(
-    fleet: Fleet,
+    fleet: Fleet, one: Release
 ) -> None:
     block = fleet.block(minimum_healthy={"type": "HOST_COUNT", "value": 7})
-    one = fleet.release("one")
-    fleet.deploy(block, one)
-    for name in fleet.names:
-        fleet.events(name)
     fails = 'case "$host" in *host1|*host4|*host7) exit 3;; esac'
     two = fleet.release("two", scripts={"ApplicationStart": fails})
 
@@ -63,14 +74,10 @@ def test_a_release_that_fails_on_three_of_ten_is_taken_from_those_it_reached(
 
 
 def test_hosts_that_go_away_stop_the_rollout_and_are_caught_up_with_later(
-    fleet: Fleet, sshd: Sshd
+    fleet: Fleet, one: Release, sshd: Sshd
 ) -> None:
     fleet.addresses = {f"host{number}": sshd.host for number in (1, 2, 3)}
     block = fleet.block(minimum_healthy={"type": "HOST_COUNT", "value": 8})
-    one = fleet.release("one")
-    fleet.deploy(block, one)
-    for name in fleet.names:
-        fleet.events(name)
     goes = (
         'case "$host" in *host1) echo $$ > "$host/script";'
         f" {sshd.death}; sleep 1000;; esac"
