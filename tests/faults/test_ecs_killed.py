@@ -44,7 +44,7 @@ def prepared(shop: EcsShop, name: str) -> tuple[Release, Release | None]:
     return shop.release("shop:bad" if name == "crashing" else "shop:2"), before
 
 
-@seeded()
+@seeded(handful=1)
 def test_a_killed_rollout_ends_on_one_task_definition(
     ecs_shop: EcsShop, seed: str
 ) -> None:

@@ -42,7 +42,7 @@ def deploy(shop: BucketShop, release: Release) -> None:
     )
 
 
-@seeded()
+@seeded(handful=2)
 def test_a_killed_rollout_ends_on_one_set_of_objects(
     shop: BucketShop, seed: str
 ) -> None:
