@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 from auditor import audit
-from deployed import Deployed, Machine, Server, deploy, start_worker, until
+from deployed import PATIENCE, Deployed, Machine, Server, deploy, start_worker, until
 from repository import Shop
 from seeds import batched
 
@@ -34,7 +34,10 @@ JUMPS = ["+1h", "+26h", "+6d"]
 MOMENTS = ["before", "between", "after"]
 """Of the restarts; an execution's seed says when it is approved."""
 
-pytestmark = pytest.mark.skipif(not LIBRARY, reason="faketime is not installed")
+pytestmark = [
+    pytest.mark.skipif(not LIBRARY, reason="faketime is not installed"),
+    pytest.mark.timeout(1800),
+]
 
 
 @batched(10)
@@ -44,6 +47,7 @@ def test_an_approval_outlives_restarts_and_the_clock(
     """One drama for all seeds, each of which is an execution."""
     chance = random.Random(seeds[0])
     shop = asking_shop(tmp_path)
+    patience = PATIENCE + 20 * len(seeds)
     moments = [random.Random(seed).choice(MOMENTS) for seed in seeds]
     server = Server(tmp_path / "server")
     server.start()
@@ -58,7 +62,8 @@ def test_an_approval_outlives_restarts_and_the_clock(
         with deploy(machine, "waiting", "delivery") as made:
             for _ in seeds:
                 made.run(shop, home)
-            until(lambda: states(made) == ["Suspended"] * len(seeds), "the suspensions")
+            waiting = ["Suspended"] * len(seeds)
+            until(lambda: states(made) == waiting, "the suspensions", patience, 0.5)
 
             approve(shop, moments, "before")
             kills = [server.kill, made.worker.kill]
@@ -76,7 +81,7 @@ def test_an_approval_outlives_restarts_and_the_clock(
 
             # The process that was about to end when its worker was killed may tell the
             # server much later that it crashed; reconciling carries the run out again.
-            until(lambda: reconciled(machine, made, seeds), "the end", 240)
+            until(lambda: reconciled(machine, made, seeds), "the end", 2 * patience)
     finally:
         server.kill()
     ended = shop.ledger.executions.list("shop", limit=len(seeds) + 1)
@@ -116,9 +121,9 @@ def states(deployed: Deployed) -> list[str | None]:
 def reconciled(machine: Machine, deployed: Deployed, seeds: list[str]) -> bool:
     """What happens each minute; says whether all runs have completed soon after."""
     machine.call("deliver", "reconcile")
+    completed = ["Completed"] * len(seeds)
     try:
-        completed = ["Completed"] * len(seeds)
-        until(lambda: states(deployed) == completed, "completion", 10)
+        until(lambda: states(deployed) == completed, "completion", 40, every=0.5)
     except AssertionError:
         return False
     return True
