@@ -95,7 +95,7 @@ class Run:
 
 
 @pytest.mark.timeout(1800)
-@batched(10)
+@batched(10, handful=1)
 def test_runs_outlive_their_server(
     server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, seeds: list[str]
 ) -> None:

@@ -40,7 +40,7 @@ pytestmark = [
 ]
 
 
-@batched(10)
+@batched(10, handful=1)
 def test_an_approval_outlives_restarts_and_the_clock(
     home: Path, tmp_path: Path, seeds: list[str]
 ) -> None:

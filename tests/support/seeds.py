@@ -12,30 +12,35 @@ HANDFUL = 3
 SEEDS = int(os.environ.get("DELIVERY_FAULT_SEEDS", HANDFUL))
 
 
-def seeded(*, one_in: int = 1, handful: int = HANDFUL) -> pytest.MarkDecorator:
+def seeded(*, handful: int = HANDFUL) -> pytest.MarkDecorator:
     """Run a test for each seed, given as `seed`, a text for `random.Random`.
 
     Args:
-        one_in: Take so many times fewer seeds, where one takes long; at least one.
         handful: Seeds when nobody asks for more, fewer where one takes long.
     """
-    count = max(1, min(SEEDS, handful) if SEEDS == HANDFUL else SEEDS // one_in)
+    count = max(1, _count(handful))
     return pytest.mark.parametrize("seed", [f"seed{n}-" for n in range(count)])
 
 
-def batched(size: int) -> pytest.MarkDecorator:
+def batched(size: int, *, handful: int = HANDFUL) -> pytest.MarkDecorator:
     """Run a test for some seeds at once, given as `seeds`: many in one dear drama.
 
     Args:
         size: Seeds in a batch, at most.
+        handful: Seeds when nobody asks for more, fewer where one takes long.
     """
-    count = max(1, SEEDS)
+    count = max(1, _count(handful))
     batches = [range(n, min(n + size, count)) for n in range(0, count, size)]
     return pytest.mark.parametrize(
         "seeds",
         [[f"seed{n}-" for n in batch] for batch in batches],
         ids=[f"seed{batch[0]}to{batch[-1]}-" for batch in batches],
     )
+
+
+def _count(handful: int) -> int:
+    """Seeds to take: as many as were asked for, or else a handful."""
+    return SEEDS if "DELIVERY_FAULT_SEEDS" in os.environ else handful
 
 
 def number_of(seed: str) -> int:
