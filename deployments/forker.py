@@ -29,6 +29,8 @@ from typing import Protocol, cast
 
 GRACE = 30.0
 """Seconds that children have to end when the worker is gone."""
+DYING = 1.0
+"""Seconds that a worker which was killed may take to be dead."""
 
 _PDEATHSIG = 1
 
@@ -62,6 +64,7 @@ def _serve(control: socket.socket) -> socket.socket | None:
     # A service manager may tell a whole group to end: our children then end first.
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)
+    worker = os.getppid()
     ended, ending = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
     signal.signal(signal.SIGCHLD, lambda *_: None)
     signal.set_wakeup_fd(ending, warn_on_full_buffer=False)
@@ -80,7 +83,7 @@ def _serve(control: socket.socket) -> socket.socket | None:
                     continue
                 message, given, *_ = socket.recv_fds(control, 1, 1)
                 if not message:
-                    _end(children)
+                    _end(children, worker)
                     return None
                 pid = os.fork()
                 if pid == 0:
@@ -112,8 +115,12 @@ def _reap(children: set[int]) -> Iterator[tuple[int, int]]:
         yield pid, os.waitstatus_to_exitcode(status)
 
 
-def _end(children: set[int]) -> None:
+def _end(children: set[int], worker: int) -> None:
     """End all children, politely first."""
+    # They ask whether it lives, and a dying process closes its files before it is dead.
+    patience = time.monotonic() + DYING
+    while children and os.getppid() == worker and time.monotonic() < patience:
+        time.sleep(0.01)
     for pid in children:
         signal_group(pid, signal.SIGTERM)
     deadline = time.monotonic() + GRACE

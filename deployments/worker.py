@@ -38,6 +38,7 @@ from prefect_delivery.deployments.capacity import capacity
 from prefect_delivery.deployments.nursery import Nursery
 from prefect_delivery.deployments.warm_start import ENGINE, Job, Runs, misfit
 from prefect_delivery.errors import DeliveryError
+from prefect_delivery.holder import WORKER, this_holder
 from prefect_delivery.remote import COMMAND
 
 PRELOADED = [
@@ -97,6 +98,7 @@ class DeliveryWorker(ProcessWorker):
     ) -> ProcessWorkerResult:
         """Carry out a run, and wait for its end."""
         self._going.add(flow_run.id)
+        configuration.env[WORKER] = this_holder()
         if configuration.command == COMMAND:
             # Here no image says what `python` is.
             configuration.command = OURS

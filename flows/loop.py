@@ -6,6 +6,8 @@ continued by any other that claims the execution.
 """
 
 import asyncio
+import os
+import signal
 import threading
 import time
 from collections.abc import Awaitable, Callable
@@ -38,7 +40,7 @@ from prefect_delivery.flows.cached import Kept, run_cached
 from prefect_delivery.flows.close import close, close_dead
 from prefect_delivery.flows.elsewhere import run_elsewhere
 from prefect_delivery.flows.performers import Performer, Result
-from prefect_delivery.holder import is_dead, this_holder
+from prefect_delivery.holder import has_lost_its_worker, is_dead, this_holder
 from prefect_delivery.ledger import Attempt, Ledger
 from prefect_delivery.logs import LogFile, LogWriter
 from prefect_delivery.registry import task_of
@@ -383,8 +385,14 @@ class Loop:
             job.cancel(reason)
 
     async def _abandon(self, error: BaseException) -> None:
-        """End what runs and record the execution as stopped, since we cannot go on."""
+        """End what runs and record the execution as stopped, since we cannot go on.
+
+        A run that is told to end since its worker was killed dies as the worker did:
+        nobody wanted it to end, so it is taken over, and what it does elsewhere goes on.
+        """
         self._going = False
+        if self.deployed and not isinstance(error, Exception) and has_lost_its_worker():
+            os.kill(os.getpid(), signal.SIGKILL)
         self._cancel_all("the run was ended")
         reason = _words(error) if isinstance(error, Exception) else None
         try:

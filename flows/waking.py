@@ -24,7 +24,7 @@ from prefect.client.schemas.filters import (
 )
 from prefect.client.schemas.objects import StateType
 from prefect.client.schemas.responses import SetStateStatus
-from prefect.states import AwaitingRetry
+from prefect.states import AwaitingRetry, Cancelled
 
 from prefect_delivery.errors import Refused
 from prefect_delivery.flows.close import close
@@ -168,8 +168,11 @@ def _set_right(
     state = flow_run.state if flow_run else None
     if flow_run is None or state is None:
         _close(ledger, say, lost, "its Prefect flow run was deleted")
-    elif state.is_cancelled():
+    elif state.is_cancelled() or (state.is_cancelling() and _is_silent(lost)):
         _close(ledger, say, lost, "its Prefect flow run was cancelled")
+        if state.is_cancelling():
+            # Whoever would have said so has lost its process.
+            client.set_flow_run_state(flow_run.id, Cancelled(), force=True)
     elif flow_run.run_count >= MOST_RUNS:
         _close(ledger, say, lost, f"its flow run has ended {MOST_RUNS} times")
     elif (

@@ -10,6 +10,8 @@ import os
 import socket
 from pathlib import Path
 
+WORKER = "DELIVERY_WORKER"
+"""Environment variable that tells a run who its worker is."""
 _BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 
 
@@ -32,6 +34,11 @@ def is_dead(holder: str) -> bool:
             return namespace == _namespace() and _start_of(pid) != start
         case _:
             return False
+
+
+def has_lost_its_worker() -> bool:
+    """Whether the worker that began this run is gone; False without a worker."""
+    return is_dead(os.environ.get(WORKER, ""))
 
 
 def _host() -> str:

@@ -97,19 +97,22 @@ def test_a_run_whose_process_is_told_to_end_leaves_nothing(
     assert ended.reason == "its process was told to end"
 
 
+@pytest.mark.parametrize("kind", ["process", "delivery"])
 def test_what_a_killed_worker_leaves_is_carried_out_by_the_next(
-    server: Server, shop: Shop, home: Path, mark: Path, tmp_path: Path
+    server: Server, shop: Shop, home: Path, mark: Path, tmp_path: Path, kind: str
 ) -> None:
     (tmp_path / "machine").mkdir()
     more = {"PREFECT_DELIVERY_HOME": str(home), "PREFECT_DELIVERY_LEASE": "1"}
     machine = Machine(tmp_path / "machine", server.url, more)
-    with deploy(machine, "killed") as deployed:
+    with deploy(machine, f"killed-{kind}", kind) as deployed:
         flow_run = deployed.run(shop, home)
         build = running(shop, mark)
 
         deployed.worker.kill()
         deployed.worker.wait()
-        build.process.kill()
+        if kind == "process":
+            # A worker of ours sees to that.
+            build.process.kill()
         until(lambda: not alive(build.children), "the end of all children")
 
         def is_asked_again() -> bool:
@@ -121,7 +124,7 @@ def test_what_a_killed_worker_leaves_is_carried_out_by_the_next(
         until(is_asked_again, "the takeover")
         assert list(settings().workspaces.iterdir()) == []
         mark.unlink()
-        start_worker(machine, "killed", "process")
+        start_worker(machine, deployed.pool, kind)
         again = running(shop, mark)
         machine.call("deliver", "stop", "shop", "--abandon")
         deployed.ended(flow_run)

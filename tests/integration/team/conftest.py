@@ -10,5 +10,7 @@ from installation import MISSING, Installation, installation
 def team(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Installation]:
     if MISSING:
         pytest.skip(f"not installed: {', '.join(MISSING)}")
-    with installation(tmp_path_factory.mktemp("installation") / "team") as made:
+    folder = tmp_path_factory.mktemp("installation") / "team"
+    # So that a lost process need not be missed for a minute.
+    with installation(folder, PREFECT_DELIVERY_LEASE="15") as made:
         yield made
