@@ -28,8 +28,7 @@ import prefect_delivery
 from prefect_delivery.actions import Job, Outputs, Report
 from prefect_delivery.artifacts import Artifact, ArtifactStore
 from prefect_delivery.containers import image_id
-from prefect_delivery.definition.models import SOURCE
-from prefect_delivery.definition.models import Cache as Wish
+from prefect_delivery.definition.models import SOURCE, CacheInputs
 from prefect_delivery.engine.resolve import Call
 from prefect_delivery.engine.state import ArtifactRef
 from prefect_delivery.errors import ArtifactError, DeliveryError, Refused
@@ -55,7 +54,7 @@ class Kept(Outputs):
 def run_cached(
     action: Task[..., Any],
     call: Call,
-    wish: bool | Wish,
+    wish: bool | CacheInputs,
     job: Job,
     memory: Cache,
     untrusted: bool,
@@ -74,7 +73,7 @@ def run_cached(
     Raises:
         ArtifactError: A pattern of `wish` matches nothing.
     """
-    if isinstance(wish, Wish):
+    if isinstance(wish, CacheInputs):
         call = _narrowed(call, wish.inputs)
     key = _key(action, call, job, log=True)
     if key and not fresh:

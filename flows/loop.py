@@ -17,7 +17,7 @@ from typing import Any, Protocol
 
 from prefect_delivery.actions import Artifact, Job, Outputs
 from prefect_delivery.control import waiting_actions
-from prefect_delivery.definition.models import Action, Cache, Pipeline, Rule
+from prefect_delivery.definition.models import Action, CacheInputs, Pipeline, Rule
 from prefect_delivery.engine.conditions import shown, spec_of
 from prefect_delivery.engine.decide import decide
 from prefect_delivery.engine.gate import Hold
@@ -424,7 +424,7 @@ def _pool_of(execution: Execution, stage: str, action: str) -> str | None:
     return spec.runs_on if isinstance(spec, Action) else None
 
 
-def _cache_of(execution: Execution, stage: str, action: str) -> bool | Cache:
+def _cache_of(execution: Execution, stage: str, action: str) -> bool | CacheInputs:
     """What the definition says of not running an action again."""
     spec = spec_of(execution.definition.stages[stage], action)
     return isinstance(spec, Action) and spec.cache

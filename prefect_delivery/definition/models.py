@@ -52,7 +52,7 @@ class Retry(Model):
     )
 
 
-class Cache(Model):
+class CacheInputs(Model):
     """When an action need not run again."""
 
     inputs: list[Pattern] = Field(
@@ -95,7 +95,7 @@ class Action(Model):
         description="Work pool whose workers carry the action out; by default it runs"
         " where the pipeline does.",
     )
-    cache: bool | Cache = Field(
+    cache: bool | CacheInputs = Field(
         default=False,
         description="Whether it is not run again while nothing has changed that it"
         " depends on, and on which files of its source it depends.",

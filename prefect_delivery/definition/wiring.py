@@ -5,7 +5,13 @@ from typing import Any, NamedTuple
 
 from prefect_delivery.definition.catalogue import ActionSpec
 from prefect_delivery.definition.findings import Finding, Path, listed, meant, named
-from prefect_delivery.definition.models import SOURCE, Action, Cache, Pipeline, Rule
+from prefect_delivery.definition.models import (
+    SOURCE,
+    Action,
+    CacheInputs,
+    Pipeline,
+    Rule,
+)
 from prefect_delivery.definition.normal import Specs, default_namespace
 from prefect_delivery.definition.order import Order, actions_of
 from prefect_delivery.definition.patterns import pattern_problem
@@ -211,7 +217,7 @@ def _check_cache(action: Action, spec: ActionSpec, path: Path) -> Iterator[Findi
     if action.cache and not spec.cacheable:
         message = f"{named(spec.name)} does or reads more than 'cache' can know of"
         yield Finding(path=path, message=message, key=True, hint="leave 'cache' out")
-    elif isinstance(action.cache, Cache):
+    elif isinstance(action.cache, CacheInputs):
         if SOURCE not in spec.inputs:
             message = f"{named(spec.name)} has no input {named(SOURCE)}; write true"
             yield Finding(path=(*path, "inputs"), message=message)

@@ -15,7 +15,7 @@ from prefect import Task
 
 from prefect_delivery.actions import Artifact, Job, Outputs, Report, action
 from prefect_delivery.artifacts import ArtifactStore
-from prefect_delivery.definition.models import Action, Cache, Pipeline, Stage
+from prefect_delivery.definition.models import Action, CacheInputs, Pipeline, Stage
 from prefect_delivery.engine.resolve import Call
 from prefect_delivery.engine.state import ArtifactRef, Status
 from prefect_delivery.errors import ActionFailed, ArtifactError, Refused
@@ -156,7 +156,7 @@ class Shop:
             outputs: Outputs = run_cached.fn(
                 action=task or self.probe(world),
                 call=self.call(world),
-                wish=wish if isinstance(wish, bool) else Cache(inputs=[*wish]),
+                wish=wish if isinstance(wish, bool) else CacheInputs(inputs=[*wish]),
                 job=Job(pipeline="shop", log=self.log.append),
                 memory=self.ledger.cache,
                 untrusted=untrusted,
