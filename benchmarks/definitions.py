@@ -19,8 +19,8 @@ def define(lab: Lab, work: Work, name: str, place: Path) -> Path:
         place: Gets the definition, and what the pipeline deploys.
     """
     match work:
-        case Delivery():
-            stages = _delivery(lab)
+        case Delivery(cached):
+            stages = _delivery(lab, cached)
         case Actions(count, parallel):
             stages = _actions(lab, count, parallel=parallel)
         case Burst():
@@ -37,7 +37,7 @@ def define(lab: Lab, work: Work, name: str, place: Path) -> Path:
     return file
 
 
-def _delivery(lab: Lab) -> dict[str, Any]:
+def _delivery(lab: Lab, cached: bool) -> dict[str, Any]:
     tools = {"TOOLS": str(lab.tools / "python")}
     build = [
         '"$TOOLS" -c \'from setuptools.build_meta import build_wheel; build_wheel("dist")\'',
@@ -49,6 +49,7 @@ def _delivery(lab: Lab) -> dict[str, Any]:
             "actions": {
                 "wheel": {
                     "uses": "build/commands",
+                    "cache": cached,
                     "with": {"commands": build, "environment": tools},
                     "outputs": {"site": ["site/"]},
                 }
@@ -58,6 +59,7 @@ def _delivery(lab: Lab) -> dict[str, Any]:
             "actions": {
                 kind: {
                     "uses": "test/commands",
+                    "cache": cached,
                     "inputs": "sample",
                     "with": {
                         "commands": [f"{TESTS} tests/{kind}"],

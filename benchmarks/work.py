@@ -5,7 +5,13 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Delivery:
-    """Source, build of a wheel, two test runs side by side, deploy."""
+    """Source, build of a wheel, two test runs side by side, deploy.
+
+    Attributes:
+        cached: Whether build and tests are left out when nothing has changed.
+    """
+
+    cached: bool = False
 
 
 @dataclass(frozen=True)
