@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
-from aws import Handler, Wire, json_service, served
+from aws import Answering, Handler, Wire, json_service, served
 
 from prefect_delivery.actions import ActionFailed, Artifact, Job, Outputs
 from prefect_delivery.tasks.test import device_farm
@@ -33,7 +33,7 @@ class Farm:
         self.looks = 0
         self.result = "PASSED"
         self.stopped: list[str] = []
-        self.operations = {
+        self.operations: dict[str, Answering] = {
             "ListRuns": lambda asked: {
                 "runs": [
                     {"arn": arn, "name": each["name"]}
