@@ -1,8 +1,9 @@
 import pytest
 
 from prefect_delivery.codepipeline import parameter, provider, uses_of
-from prefect_delivery.codepipeline.action_types import ACTIONS, RULES
+from prefect_delivery.codepipeline.action_types import ACTIONS, RULES, ActionType
 from prefect_delivery.codepipeline.names import key_of, parameter_of
+from prefect_delivery.definition.catalogue import Catalogue
 
 
 @pytest.mark.parametrize(
@@ -53,3 +54,19 @@ def test_every_key_of_every_type_comes_back() -> None:
         uses = uses_of(each.category, each.owner, each.provider)
         back = [key_of(uses, parameter_of(uses, key)) for key in each.keys]
         assert back == list(each.keys), uses
+
+
+@pytest.mark.parametrize(
+    "kind",
+    [each for each in (*ACTIONS, *RULES) if not each.ended],
+    ids=lambda kind: f"{kind.category}/{kind.provider}",
+)
+def test_each_type_that_aws_has_not_ended_is_carried_out_here(kind: ActionType) -> None:
+    uses = uses_of(kind.category, kind.owner, kind.provider)
+
+    spec = Catalogue.load().action(uses)
+
+    assert spec, f"there is no {uses}"
+    if uses not in {"build/commands", "rule/commands", "rule/deployment-window"}:
+        known = spec.schema["properties"].keys()
+        assert {parameter_of(uses, key) for key in kind.required} <= known
