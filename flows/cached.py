@@ -26,7 +26,7 @@ from prefect.cache_policies import NO_CACHE
 
 import prefect_delivery
 from prefect_delivery.actions import Job, Outputs, Report
-from prefect_delivery.artifacts import Artifact, ArtifactStore
+from prefect_delivery.artifacts import Artifact, open_store
 from prefect_delivery.containers import image_id
 from prefect_delivery.definition.models import SOURCE, CacheInputs
 from prefect_delivery.engine.resolve import Call
@@ -100,7 +100,7 @@ def _narrowed(call: Call, patterns: list[str]) -> Call:
     source = call.inputs[SOURCE]
     if not isinstance(source, ArtifactRef):
         return call
-    store = ArtifactStore(settings().artifacts)
+    store = open_store()
     digest, size = store.choose(source.digest, patterns)
     ref = ArtifactRef(digest=digest, size=size)
     return replace(call, inputs={**call.inputs, SOURCE: ref})
@@ -108,7 +108,7 @@ def _narrowed(call: Call, patterns: list[str]) -> Call:
 
 def _is_there(found: Cached, job: Job) -> bool:
     """Whether all artifacts of an attempt can still be read."""
-    store = ArtifactStore(settings().artifacts)
+    store = open_store()
     try:
         for ref in found.run.artifacts.values():
             store.renew(ref.digest)

@@ -6,7 +6,7 @@ so a crash leaves a whole artifact or none. The store in the folder of this mach
 filled by what is stored and read here, and asked first.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from hashlib import sha256
 from pathlib import Path
@@ -69,6 +69,18 @@ class SharedStore(ArtifactStore):
             manifest = self._shared_manifest(digest)
             for _ in self._read(digest, _chunks(self._decoded(digest, manifest))):
                 pass
+
+    def renew(self, digest: str) -> None:
+        if not self._is_intact(digest):
+            self._bring(digest)
+        self._push(digest)
+
+    def choose(self, digest: str, patterns: Sequence[str]) -> tuple[str, int]:
+        if not super().has(digest):
+            self._bring(digest)
+        found = super().choose(digest, patterns)
+        self._push(found[0])
+        return found
 
     def has(self, digest: str) -> bool:
         return self._objects.stat(self._key(digest)) is not None

@@ -88,6 +88,21 @@ def test_one_machine_reads_what_another_has_stored(
     assert two.size(digest) == size
 
 
+def test_another_machine_renews_and_narrows_what_one_has_stored(
+    machine: Machine, tree: Path, tmp_path: Path
+) -> None:
+    digest, _ = machine("one").put(tree)
+    other = machine("other")
+
+    other.renew(digest)
+    chosen, size = machine("third").choose(digest, ["small1"])
+
+    assert other.entries(digest)
+    assert size == len("content 1")
+    machine("fourth").get(chosen, tmp_path / "out")
+    assert content(tmp_path / "out") == {"small1": b"content 1"}
+
+
 def test_what_is_stored_again_is_hardly_sent_again(
     machine: Machine, tree: Path, wire: Wire, tmp_path: Path
 ) -> None:
