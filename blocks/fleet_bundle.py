@@ -10,10 +10,9 @@ from typing import Any
 
 from prefect_delivery.appspec.loader import load_appspec
 from prefect_delivery.appspec.models import HostAppspec
-from prefect_delivery.artifacts import ArtifactStore
+from prefect_delivery.artifacts import open_store
 from prefect_delivery.errors import ActionFailed
 from prefect_delivery.ledger import Release
-from prefect_delivery.settings import settings
 
 
 @dataclass(frozen=True)
@@ -38,7 +37,7 @@ def bundled(release: Release, appspec: str) -> Iterator[Bundle]:
     """
     with TemporaryDirectory() as folder:
         tree, tar = Path(folder) / "tree", Path(folder) / "bundle.tar"
-        ArtifactStore(settings().artifacts).get(release.artifact.digest, tree)
+        open_store().get(release.artifact.digest, tree)
         found = _appspec(tree / appspec, appspec)
         with tarfile.open(tar, "w") as archive:
             archive.add(tree, arcname=".", filter=_anonymous)

@@ -6,10 +6,9 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 from uuid import uuid4
 
-from prefect_delivery.artifacts import ArtifactStore
+from prefect_delivery.artifacts import open_store
 from prefect_delivery.artifacts.durable import sync_folder, sync_tree
 from prefect_delivery.ledger import Release
-from prefect_delivery.settings import settings
 
 
 class Releases:
@@ -44,7 +43,7 @@ class Releases:
         # Nobody sees the half one, so it needs no fence; the store verifies each byte.
         half = self._half / uuid4().hex
         self._half.mkdir(parents=True, exist_ok=True)
-        store = ArtifactStore(settings().artifacts)
+        store = open_store()
         try:
             store.get(release.artifact.digest, half)
             # A power cut must not leave the final name to files that are empty.
