@@ -182,8 +182,8 @@ def install(*command: str | Path) -> None:
 
 
 def clean() -> dict[str, str]:
-    """The environment without what configures Prefect, this project or a peer."""
-    ours = ("PREFECT", "GCL", "DAGSTER", "PYTHONDONTWRITEBYTECODE")
+    """The environment without what configures Prefect, this project, a peer or tests."""
+    ours = ("COV", "PREFECT", "GCL", "DAGSTER", "PYTHONDONTWRITEBYTECODE")
     return {n: v for n, v in os.environ.items() if not n.startswith(ours)} | {
         "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
         "DO_NOT_TRACK": "1",

@@ -74,7 +74,8 @@ def machine() -> str:
     versions = ", ".join(f"{name} {version(name)}" for name in PACKAGES)
     return (
         f"{os.cpu_count()} cores ({_processor()}), {memory:.0f} GiB,"
-        f" Linux {platform.release().partition("-")[0]}, Python {platform.python_version()}, {versions},"
+        f" Linux {platform.release().partition('-')[0]},"
+        f" Python {platform.python_version()}, {versions},"
         f" commit {_commit()}, load at the end {load():.1f}"
     )
 

@@ -36,13 +36,15 @@ class CloudFormationStackEnvironment(AwsEnvironment):
     unless it exists; going back from it deletes the stack that it made.
 
     Example:
-        Load stored environment config and roll out to it:
+        Save an environment, and load it again:
         ```python
         from prefect_delivery.blocks.cloudformation_stack import (
             CloudFormationStackEnvironment,
         )
 
-        environment = CloudFormationStackEnvironment.load("BLOCK_NAME")
+        made = CloudFormationStackEnvironment(stack="shop", region="eu-west-1")
+        made.save("shop-stack", overwrite=True)
+        environment = CloudFormationStackEnvironment.load("shop-stack")
         ```
     """
 

@@ -32,13 +32,17 @@ class ElasticBeanstalkEnvironment(AwsEnvironment):
     or the environment's health gets red, the version that served before serves again.
 
     Example:
-        Load stored environment config and roll out to it:
+        Save an environment, and load it again:
         ```python
         from prefect_delivery.blocks.elastic_beanstalk import (
             ElasticBeanstalkEnvironment,
         )
 
-        environment = ElasticBeanstalkEnvironment.load("BLOCK_NAME")
+        made = ElasticBeanstalkEnvironment(
+            application="shop", environment="shop-live", region="eu-west-1"
+        )
+        made.save("shop-beanstalk", overwrite=True)
+        environment = ElasticBeanstalkEnvironment.load("shop-beanstalk")
         ```
     """
 

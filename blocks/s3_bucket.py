@@ -64,11 +64,13 @@ class S3BucketEnvironment(AwsEnvironment):
     single objects are not kept.
 
     Example:
-        Load stored environment config and roll out to it:
+        Save an environment, and load it again:
         ```python
         from prefect_delivery.blocks.s3_bucket import S3BucketEnvironment
 
-        environment = S3BucketEnvironment.load("BLOCK_NAME")
+        made = S3BucketEnvironment(bucket="shop-site", region="eu-west-1")
+        made.save("shop-s3", overwrite=True)
+        environment = S3BucketEnvironment.load("shop-s3")
         ```
     """
 

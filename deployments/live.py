@@ -87,6 +87,8 @@ class Live:
             template = self.client.read_work_pool(pool).base_job_template
         except ObjectNotFound:
             return  # it will be made, and takes what a process does
+        if not template:
+            return  # its first worker brings one
         known = template.get("variables", {}).get("properties", {})
         # `env.NAME` is a variable of the job variable `env`.
         for name in given:

@@ -44,7 +44,7 @@ COMMANDS: list[tuple[Group, str, str, str]] = [
         _WRITE,
         "export",
         "exchange:export",
-        "Write a definition as AWS CodePipeline declares it.",
+        "Write a definition as AWS CodePipeline declares it, or as a state machine.",
     ),
     (_RUN, "run", "run:run", "Run a pipeline and watch it."),
     (_RUN, "retry", "run:retry", "Run the failed actions of an execution again."),
