@@ -169,7 +169,8 @@ class Sshd:
     def death(self) -> str:
         """A line of shell that ends the server and its sessions, as a lost host would."""
         pid = f"$(cat {self.folder}/pid)"
-        return f"kill -9 $(cat /proc/{pid}/task/{pid}/children) {pid}"
+        # The server first: whoever misses a session may end the shell that runs this.
+        return f"kill -9 {pid} $(cat /proc/{pid}/task/{pid}/children)"
 
     @property
     def host(self) -> dict[str, Any]:
