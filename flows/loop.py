@@ -17,11 +17,10 @@ from typing import Any, Protocol
 
 from prefect_delivery.actions import Artifact, Job, Outputs
 from prefect_delivery.control import waiting_actions
-from prefect_delivery.definition.models import Action, CacheInputs, Pipeline, Rule
+from prefect_delivery.definition.models import Action, Pipeline, Rule
 from prefect_delivery.engine.conditions import shown, spec_of
 from prefect_delivery.engine.decide import decide
 from prefect_delivery.engine.gate import Hold
-from prefect_delivery.engine.resolve import call_of
 from prefect_delivery.engine.state import ArtifactRef, Execution, Status
 from prefect_delivery.engine.steps import (
     AskAgain,
@@ -35,15 +34,13 @@ from prefect_delivery.engine.steps import (
     Wait,
 )
 from prefect_delivery.errors import ActionFailed, DeliveryError, LeaseLost
-from prefect_delivery.flows.arguments import arguments_of
-from prefect_delivery.flows.cached import Kept, run_cached
+from prefect_delivery.flows.cached import Kept
+from prefect_delivery.flows.carrying import work_of
 from prefect_delivery.flows.close import close, close_dead
-from prefect_delivery.flows.elsewhere import run_elsewhere
 from prefect_delivery.flows.performers import Performer, Result
 from prefect_delivery.holder import has_lost_its_worker, is_dead, this_holder
 from prefect_delivery.ledger import Attempt, Ledger
 from prefect_delivery.logs import LogFile, LogWriter
-from prefect_delivery.registry import task_of
 from prefect_delivery.rollbacks import automatic_rollbacks
 from prefect_delivery.settings import settings
 
@@ -251,26 +248,7 @@ class Loop:
         )
         self._jobs[key], self._logs[key] = job, log
         try:
-            call = call_of(execution, stage, action)
-            task = task_of(call.uses)
-            arguments = arguments_of(task, call, job)
-            if pool := _pool_of(execution, stage, action):
-                task = run_elsewhere
-                arguments = {"pool": pool, "call": call, "job": job}
-            elif wish := _cache_of(execution, stage, action):
-                task, arguments = (
-                    run_cached,
-                    {
-                        "action": task,
-                        "call": call,
-                        "wish": wish,
-                        "job": job,
-                        "memory": self.ledger.cache,
-                        "untrusted": execution.untrusted,
-                        # What was retried has been asked to run.
-                        "fresh": execution.fresh or number > 1,
-                    },
-                )
+            task, arguments = work_of(execution, *key, job, self.ledger.cache)
         except DeliveryError as error:
             self._ended.put_nowait((key, error))
             return
@@ -416,18 +394,6 @@ async def drive(loop: Loop) -> Execution:
         loop._following = replace(loop, execution_id=back.id, _following=None)
         await loop._following.run()
     return ended
-
-
-def _pool_of(execution: Execution, stage: str, action: str) -> str | None:
-    """The work pool that carries an action out; None for none of its own."""
-    spec = spec_of(execution.definition.stages[stage], action)
-    return spec.runs_on if isinstance(spec, Action) else None
-
-
-def _cache_of(execution: Execution, stage: str, action: str) -> bool | CacheInputs:
-    """What the definition says of not running an action again."""
-    spec = spec_of(execution.definition.stages[stage], action)
-    return isinstance(spec, Action) and spec.cache
 
 
 def _waits(execution: Execution) -> bool:
