@@ -10,19 +10,19 @@ pytest tests/faults/test_cloudformation_killed.py -k "seed17-"
 import os
 import signal
 from pathlib import Path
-from typing import Any
 from uuid import uuid4
 
 import pytest
 from auditor import audit
 from deadly import Deadly
+from killed import deploy, end, kill
 from processes import Child
 from seeds import number_of, seeded
 from stack_shop import StackShop
 
 from prefect_delivery.blocks.cloudformation_api import Stack
 from prefect_delivery.ledger import Ledger, Release
-from prefect_delivery.rollout import recover, roll_out
+from prefect_delivery.rollout import recover
 
 WRITES = {"new": 16, "adopted": 16, "upgrade": 16}
 """Writes to the journal and the leases that a rollout does."""
@@ -32,17 +32,6 @@ POINTS = [(name, at) for at in range(1, 17) for name in WRITES]
 @pytest.fixture
 def shop(aws_identity: None, ministack: str, home: Path, tmp_path: Path) -> StackShop:
     return StackShop(tmp_path, ministack, f"shop-{uuid4().hex[:8]}")
-
-
-def deploy(shop: StackShop, release: Release) -> None:
-    roll_out(
-        shop.ledger,
-        shop.target(),
-        shop.environment,
-        release,
-        execution_id="",
-        log=print,
-    )
 
 
 def prepared(shop: StackShop, name: str) -> tuple[Release, Release | None]:
@@ -60,25 +49,13 @@ def test_a_killed_rollout_ends_on_one_template(shop: StackShop, seed: str) -> No
     name, at = POINTS[(number_of(seed) * 13 + 35) % len(POINTS)]
     after, before = prepared(shop, name)
 
-    def die() -> None:
-        shop.ledger = Ledger.open()
-        Deadly(shop.ledger, at, "after")
-        deploy(shop, after)
+    kill(shop, after, at)
+    serving = end(shop)
 
-    def come_next() -> Any:
-        return recover(Ledger.open(), shop.target(), shop.environment, print)
-
-    assert Child(die).wait() == -signal.SIGKILL
-    assert Child(come_next).wait() == 0
-
-    serving = shop.target().observe()
-    current = shop.ledger.releases.current(shop.environment)
-    assert serving == (current.digest if current else None)
     assert serving in {before.digest if before else None, after.digest}
     nothing = "none by-hand" if name == "adopted" else None
     said = {after.digest: "hello-two two", None: nothing}
     assert shop.says() == said.get(serving, "hello-one one")
-    audit(shop.ledger, {shop.environment: shop.target()})
 
 
 @pytest.mark.parametrize("name", WRITES)

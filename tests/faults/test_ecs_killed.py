@@ -6,34 +6,19 @@ task definition when its commit had reached the service, else on the one of befo
 pytest tests/faults/test_ecs_killed.py -k "seed17-"
 """
 
-import signal
-
 import pytest
-from auditor import audit
 from aws import Wire
 from deadly import Deadly
 from ecs_shop import EcsShop
-from processes import Child
+from killed import deploy, end, kill
 from seeds import number_of, seeded
 
 from prefect_delivery.errors import RolloutFailed
-from prefect_delivery.ledger import Ledger, Release
-from prefect_delivery.rollout import recover, roll_out
+from prefect_delivery.ledger import Release
 
 WRITES = {"first": 16, "upgrade": 16, "crashing": 20}
 """Writes to the journal and the leases that a rollout does."""
 POINTS = [(name, at) for at in range(1, 21) for name in WRITES if at <= WRITES[name]]
-
-
-def deploy(shop: EcsShop, release: Release) -> None:
-    roll_out(
-        shop.ledger,
-        shop.target(),
-        shop.environment,
-        release,
-        execution_id="",
-        log=print,
-    )
 
 
 def prepared(shop: EcsShop, name: str) -> tuple[Release, Release | None]:
@@ -51,26 +36,14 @@ def test_a_killed_rollout_ends_on_one_task_definition(
     name, at = POINTS[(number_of(seed) * 23 + 8) % len(POINTS)]
     after, before = prepared(ecs_shop, name)
 
-    def die() -> None:
-        ecs_shop.ledger = Ledger.open()
-        Deadly(ecs_shop.ledger, at, "after")
-        deploy(ecs_shop, after)
+    kill(ecs_shop, after, at)
+    serving = end(ecs_shop)
 
-    def come_next() -> None:
-        recover(Ledger.open(), ecs_shop.target(), ecs_shop.environment, print)
-
-    assert Child(die).wait() == -signal.SIGKILL
-    assert Child(come_next).wait() == 0
-
-    serving = ecs_shop.target().observe()
-    current = ecs_shop.ledger.releases.current(ecs_shop.environment)
-    assert serving == (current.digest if current else None)
     assert serving in {before.digest if before else None, after.digest}
     assert ecs_shop.images() == {"shop:2" if serving == after.digest else "shop:1"}
     assert name != "crashing" or serving != after.digest
     if serving is None:
         assert ecs_shop.service()["taskDefinition"] == ecs_shop.first
-    audit(ecs_shop.ledger, {ecs_shop.environment: ecs_shop.target()})
 
 
 @pytest.mark.parametrize("name", WRITES)

@@ -12,15 +12,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from auditor import audit
 from deadly import Deadly
 from flow_shop import FlowShop
+from killed import deploy, end, kill
 from processes import Child
 from seeds import number_of, seeded
 
 from prefect_delivery.blocks.prefect_deployment import PrefectDeploymentEnvironment
 from prefect_delivery.ledger import Ledger, Release
-from prefect_delivery.rollout import recover, roll_out
 
 WRITES = {"first": 16, "upgrade": 16}
 """Writes to the journal and the leases that a rollout does."""
@@ -30,11 +29,6 @@ POINTS = [(name, at) for at in range(1, 17) for name in WRITES]
 @pytest.fixture
 def shop(prefect_server: None, home: Path, tmp_path: Path) -> FlowShop:
     return FlowShop(tmp_path)
-
-
-def deploy(shop: FlowShop, release: Release) -> None:
-    target = shop.target()
-    roll_out(shop.ledger, target, shop.environment, release, execution_id="", log=print)
 
 
 def prepared(shop: FlowShop, name: str) -> tuple[Release, Release | None]:
@@ -47,19 +41,10 @@ def prepared(shop: FlowShop, name: str) -> tuple[Release, Release | None]:
 
 def check_recovery(shop: FlowShop, after: Release, before: Release | None) -> None:
     """Let a new process end the rollout; everything leads to one release then."""
-
-    def come_next() -> Any:
-        return recover(Ledger.open(), shop.target(), shop.environment, print)
-
-    assert Child(come_next).wait() == 0
-
-    serving = shop.target().observe()
-    current = shop.ledger.releases.current(shop.environment)
-    assert serving == (current.digest if current else None)
+    serving = end(shop)
     words = {before.digest if before else None: "one", after.digest: "two"}
     said = words[serving] if serving else None
     assert shop.words() == [said, said]
-    audit(shop.ledger, {shop.environment: shop.target()})
 
 
 @seeded(handful=1)
@@ -69,12 +54,7 @@ def test_killed_at_any_write_all_flows_end_on_one_release(
     name, at = POINTS[(number_of(seed) * 13 + 11) % len(POINTS)]
     after, before = prepared(shop, name)
 
-    def die() -> None:
-        shop.ledger = Ledger.open()
-        Deadly(shop.ledger, at, "after")
-        deploy(shop, after)
-
-    assert Child(die).wait() == -signal.SIGKILL
+    kill(shop, after, at)
 
     check_recovery(shop, after, before)
 

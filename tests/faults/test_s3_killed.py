@@ -6,20 +6,14 @@ with those of before, be they a release's or somebody's own.
 pytest tests/faults/test_s3_killed.py -k "seed17-"
 """
 
-import signal
 from pathlib import Path
-from typing import Any
 from uuid import uuid4
 
 import pytest
-from auditor import audit
 from bucket_shop import BY_HAND, BucketShop
 from deadly import Deadly
-from processes import Child
+from killed import deploy, end, kill
 from seeds import number_of, seeded
-
-from prefect_delivery.ledger import Ledger, Release
-from prefect_delivery.rollout import recover, roll_out
 
 WRITES = 16
 """Writes to the journal and the leases that a rollout does."""
@@ -29,17 +23,6 @@ POINTS = [(name, at) for at in range(1, WRITES + 1) for name in ("first", "upgra
 @pytest.fixture
 def shop(aws_identity: None, ministack: str, home: Path, tmp_path: Path) -> BucketShop:
     return BucketShop(tmp_path, ministack, f"shop-{uuid4().hex[:8]}")
-
-
-def deploy(shop: BucketShop, release: Release) -> None:
-    roll_out(
-        shop.ledger,
-        shop.target(),
-        shop.environment,
-        release,
-        execution_id="",
-        log=print,
-    )
 
 
 @seeded(handful=2)
@@ -52,23 +35,11 @@ def test_a_killed_rollout_ends_on_one_set_of_objects(
         deploy(shop, before)
     there, after = shop.pages(), shop.release("two")
 
-    def die() -> None:
-        shop.ledger = Ledger.open()
-        Deadly(shop.ledger, at, "after")
-        deploy(shop, after)
+    kill(shop, after, at)
+    serving = end(shop)
 
-    def come_next() -> Any:
-        return recover(Ledger.open(), shop.target(), shop.environment, print)
-
-    assert Child(die).wait() == -signal.SIGKILL
-    assert Child(come_next).wait() == 0
-
-    serving = shop.target().observe()
-    current = shop.ledger.releases.current(shop.environment)
-    assert serving == (current.digest if current else None)
     new = {"site/index": "two", "site/only-two": "two"}
     assert shop.pages() == ({**there, **new} if serving == after.digest else there)
-    audit(shop.ledger, {shop.environment: shop.target()})
 
 
 def test_every_write_of_a_rollout_is_counted(shop: BucketShop) -> None:
