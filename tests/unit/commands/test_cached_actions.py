@@ -2,7 +2,7 @@
 
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from shutil import rmtree
@@ -125,7 +125,9 @@ class Shop:
                 for path in sorted(place.rglob("*"))
             ]
             told = [commands, environment, os.environ["SHOP_TOKEN"], world.image]
-            seen = json.dumps([tree, told, world.version, os.environ["LANG"]])
+            # A container is given none of the worker's variables.
+            language = None if world.image else os.environ["LANG"]
+            seen = json.dumps([tree, told, world.version, language])
             made = self.folder / "made"
             made.mkdir(exist_ok=True)
             (made / "seen").write_text(seen)
@@ -176,6 +178,23 @@ class Shop:
             cache_key=outputs.cache_key if isinstance(outputs, Kept) else None,
         )
         return outputs
+
+
+def probe_of(work: Callable[[], Outputs]) -> Task[..., Any]:
+    """An action that takes what the other takes, and does this."""
+
+    @action("build/probe", cacheable=True)
+    def probe(
+        source: Artifact,
+        commands: list[str],
+        *,
+        environment: dict[str, str] = {},
+        secrets: dict[str, str] = {},
+        image: str | None = None,
+    ) -> Outputs:
+        return work()
+
+    return probe
 
 
 @pytest.fixture
@@ -262,19 +281,11 @@ def test_an_artifact_that_is_gone_is_made_again(shop: Shop) -> None:
 
 
 def test_what_changes_while_the_action_runs_is_not_kept(shop: Shop) -> None:
-    @action("build/probe", cacheable=True)
-    def rotate(
-        source: Artifact,
-        commands: list[str],
-        *,
-        environment: dict[str, str] = {},
-        secrets: dict[str, str] = {},
-        image: str | None = None,
-    ) -> Outputs:
+    def rotate() -> Outputs:
         os.environ["SHOP_TOKEN"] = "another-secret"
         return Outputs()
 
-    assert not isinstance(shop.run(World(), rotate), Kept)
+    assert not isinstance(shop.run(World(), probe_of(rotate)), Kept)
     assert shop.run(World()).summary is None
 
 
@@ -283,16 +294,9 @@ def test_reports_link_and_summary_come_along(shop: Shop) -> None:
         kind="tests", name="unit", passed=2, failures=({"name": "x", "message": "y"},)
     )
 
-    @action("build/probe", cacheable=True)
-    def tests(
-        source: Artifact,
-        commands: list[str],
-        *,
-        environment: dict[str, str] = {},
-        secrets: dict[str, str] = {},
-        image: str | None = None,
-    ) -> Outputs:
-        return Outputs(reports=(report,), link="https://x.example", summary="2 passed")
+    tests = probe_of(
+        lambda: Outputs(reports=(report,), link="https://x.example", summary="2 passed")
+    )
 
     shop.run(World(), tests)
     again = shop.run(World(), tests)
@@ -303,16 +307,10 @@ def test_reports_link_and_summary_come_along(shop: Shop) -> None:
 
 
 def test_a_failure_is_not_hidden_and_not_kept(shop: Shop) -> None:
-    @action("build/probe", cacheable=True)
-    def broken(
-        source: Artifact,
-        commands: list[str],
-        *,
-        environment: dict[str, str] = {},
-        secrets: dict[str, str] = {},
-        image: str | None = None,
-    ) -> Outputs:
+    def fail() -> Outputs:
         raise ActionFailed("broken")
+
+    broken = probe_of(fail)
 
     with pytest.raises(ActionFailed, match="broken"):
         shop.run(World(), broken)
