@@ -15,7 +15,8 @@ from typing import Any
 
 import httpx
 import psutil
-from deployed import free_port, until
+from deployed import until
+from git_http import free_port
 from ruamel.yaml import YAML
 from webhooks import KEY, Delivery
 

@@ -1,7 +1,6 @@
 """A Prefect server and workers of the tests' own, and a machine that uses them."""
 
 import os
-import socket
 import subprocess
 import sys
 import time
@@ -14,6 +13,7 @@ from uuid import UUID
 
 import httpx
 import psutil
+from git_http import free_port
 from prefect.client.orchestration import SyncPrefectClient
 from prefect.client.schemas import FlowRun
 from prefect.client.schemas.filters import (
@@ -46,12 +46,6 @@ def until(
     while not holds():
         assert time.monotonic() < deadline, f"{what} does not come to that"
         time.sleep(every)
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def end(process: "subprocess.Popen[bytes]") -> None:

@@ -13,7 +13,8 @@ from typing import Any
 import httpx
 import psutil
 import psycopg
-from deployed import BIN, clean, end, free_port, until
+from deployed import BIN, clean, end, until
+from git_http import free_port
 from postgresql import MISSING as NO_POSTGRESQL
 from postgresql import postgresql_server
 from prefect.client.orchestration import SyncPrefectClient

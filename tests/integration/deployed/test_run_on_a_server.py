@@ -15,12 +15,12 @@ from deployed import (
     Machine,
     Server,
     alive,
-    free_port,
     running,
     seen_by_prefect,
     stubborn,
     until,
 )
+from git_http import free_port
 from prefect.settings import PREFECT_API_URL, temporary_settings
 from repository import Shop
 

@@ -9,7 +9,8 @@ from uuid import uuid4
 
 import httpx
 import pytest
-from deployed import Server, free_port, until
+from deployed import Server, until
+from git_http import free_port
 from listener import HANG, Listener, listening
 from prefect.settings import PREFECT_API_URL, temporary_settings
 from repository import Shop

@@ -4,7 +4,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 
 import pytest
-from deployed import free_port
+from git_http import free_port
 from listener import DRIP, HANG, Listener, listening
 
 from prefect_delivery import control, outbox

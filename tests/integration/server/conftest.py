@@ -5,9 +5,8 @@ from pathlib import Path
 
 import pytest
 from delivery_server import DeliveryServer
-from deployed import free_port
 from deployed_repository import DeployedRepository
-from git_http import GitServer
+from git_http import GitServer, free_port
 from git_work import Developer
 
 from prefect_delivery.ledger import Ledger

@@ -5,9 +5,9 @@ from contextlib import ExitStack
 from typing import Any
 
 import pytest
-from deployed import free_port
 from deployed_repository import DeployedRepository
 from forge_double import TOKEN, ForgeDouble, forge_double
+from git_http import free_port
 from webhooks import KEY
 
 from prefect_delivery import control
