@@ -1,6 +1,7 @@
 """Where this installation keeps its ledger, artifacts, workspaces and logs."""
 
 import os
+from functools import lru_cache
 from pathlib import Path
 
 from pydantic import Field
@@ -35,7 +36,7 @@ class Settings(BaseSettings):
             between them; `deliver doctor` looks at each.
     """
 
-    model_config = SettingsConfigDict(env_prefix="PREFECT_DELIVERY_")
+    model_config = SettingsConfigDict(env_prefix="PREFECT_DELIVERY_", frozen=True)
 
     home: Path = _default_home()
     ledger_url: str | None = None
@@ -84,8 +85,20 @@ class Settings(BaseSettings):
         return self.home / "server.yaml"
 
 
+_VARIABLES = (
+    *(f"PREFECT_DELIVERY_{name.upper()}" for name in Settings.model_fields),
+    *("PREFECT_HOME", "HOME"),
+)
+
+
 def settings() -> Settings:
-    """Read the settings as the environment has them now."""
+    """The settings as the environment has them now."""
+    return _read(*map(os.environ.get, _VARIABLES))
+
+
+@lru_cache(maxsize=8)
+def _read(*_: str | None) -> Settings:
+    # To read them takes as long as to record an action, and every action asks often.
     return Settings(
         home=Path(os.environ.get("PREFECT_DELIVERY_HOME") or _default_home())
     )
