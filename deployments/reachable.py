@@ -5,13 +5,10 @@ import time
 from httpx import HTTPError, HTTPStatusError, InvalidURL
 from prefect.client.orchestration import get_client
 from prefect.exceptions import PrefectException
-from prefect.settings import (
-    PREFECT_CLIENT_MAX_RETRIES,
-    get_current_settings,
-    temporary_settings,
-)
+from prefect.settings import get_current_settings
 
 from prefect_delivery.errors import Refused
+from prefect_delivery.retrying import retrying
 
 PATIENCE = 10.0
 """Seconds that the server may take to answer."""
@@ -45,7 +42,7 @@ def _refuse_silence(url: str) -> None:
     try:
         # An attempt that a person waits for is not repeated for a minute.
         with (
-            temporary_settings({PREFECT_CLIENT_MAX_RETRIES: 0}),
+            retrying(0),
             get_client({"timeout": PATIENCE}, sync_client=True) as client,
         ):
             client.count_flow_runs()

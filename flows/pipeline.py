@@ -13,12 +13,7 @@ from httpx import HTTPError
 from prefect import flow
 from prefect.client.orchestration import PrefectClient, get_client
 from prefect.client.schemas import FlowRun, State
-from prefect.context import (
-    FlowRunContext,
-    SettingsContext,
-    SyncClientContext,
-    get_settings_context,
-)
+from prefect.context import FlowRunContext, SyncClientContext
 from prefect.exceptions import PrefectException
 from prefect.settings import PREFECT_CLIENT_MAX_RETRIES
 from prefect.states import Cancelled, Completed, Failed
@@ -37,6 +32,7 @@ from prefect_delivery.flows.signals import not_missed, taken
 from prefect_delivery.flows.suspension import suspend, take_answers
 from prefect_delivery.ledger import Ledger
 from prefect_delivery.outbox import Courier
+from prefect_delivery.retrying import retrying
 from prefect_delivery.triggers import succeeded
 
 ASK = 5.0
@@ -198,9 +194,7 @@ def _be_brief() -> None:
     if also.get():
         notice("telling Prefect how it ended, for about a minute")
         tries = min(BRIEF, PREFECT_CLIENT_MAX_RETRIES.value())
-        now = get_settings_context()
-        brief = now.settings.copy_with_update({PREFECT_CLIENT_MAX_RETRIES: tries})
-        SettingsContext(profile=now.profile, settings=brief).__enter__()
+        retrying(tries).__enter__()
 
 
 async def _who_ended(client: PrefectClient, flow_run: UUID) -> str:

@@ -8,12 +8,12 @@ from typing import Any, ClassVar, Final, Protocol, cast
 import httpx
 from prefect.blocks.abstract import NotificationBlock, NotificationError
 from prefect.client.orchestration import get_client
-from prefect.settings import PREFECT_CLIENT_MAX_RETRIES, temporary_settings
 
 from prefect_delivery.errors import DeliveryError
 from prefect_delivery.events import Event
 from prefect_delivery.happened import Known
 from prefect_delivery.notifications import is_asked_for, message_of
+from prefect_delivery.retrying import retrying
 
 PREFECT: Final = "prefect-events"
 """The destination that is Prefect itself; blocks have a slash in their names."""
@@ -67,7 +67,7 @@ class PrefectChannel:
 
     async def send(self, events: Sequence[Event]) -> None:
         data = [event.as_data() for event in events]
-        with temporary_settings({PREFECT_CLIENT_MAX_RETRIES: 0}):
+        with retrying(0):
             async with get_client() as client:
                 # Not among the routes that Prefect's client names.
                 await client.request("POST", cast("Any", "/events"), json=data)

@@ -95,7 +95,7 @@ class _Sender:
                 self.destination, holder=this_holder(), ttl=TURN, dead=is_dead
             )
             if turn is not None:
-                self._tell(turn)
+                self._tell(turn, position + behind)
         except LeaseLost:
             _LOG.info("another sender tells %s", self.destination)
         except LedgerError as error:
@@ -103,10 +103,11 @@ class _Sender:
         except Exception:  # noqa: BLE001 - a bug of ours, and no deployment's business
             _LOG.exception("%s is not told", self.destination)
 
-    def _tell(self, turn: Turn) -> None:
+    def _tell(self, turn: Turn, end: int) -> None:
+        """Tell of the entries up to one; later ones can wait to be told together."""
         position = turn.position
         try:
-            while True:
+            while position < end:
                 found, looked = self._look(position)
                 if looked == position:
                     break
