@@ -1,20 +1,25 @@
 """Runs one command and ends it together with every process that came of it.
 
-`process.run_process` starts this file as a program of its own. Two processes stand
-between us and the command, each a subreaper and each ready to end what is below it:
+`launcher` starts this file as a program of its own, once in a process of ours, and it
+forks for every command: to start an interpreter each time would take longer than many
+a command. Two processes stand between us and the command, each a subreaper and each
+ready to end what is below it:
 
-    we ← keeper ← guard ← command ← whatever it starts
+    keeper ← guard ← command ← whatever it starts
 
 The guard watches us and the keeper, the keeper watches the guard. Whichever is killed,
-another one is left to end the rest, also what moved to a session of its own.
+another one is left to end the rest, also what moved to a session of its own. Nothing
+depends on the process that forked them.
 
-Only modules that load in a moment are used, since every command waits for them.
-Sources: prctl(2) PR_SET_CHILD_SUBREAPER, pidfd_open(2), proc(5).
+Only modules that load in a moment are used, since the first command waits for them.
+Sources: prctl(2) PR_SET_CHILD_SUBREAPER, pidfd_open(2), unix(7) SCM_RIGHTS, proc(5).
 """
 
 from __future__ import annotations
 
+import _socket
 import ctypes
+import gc
 import marshal
 import os
 import resource
@@ -34,7 +39,6 @@ if TYPE_CHECKING:
         argv: list[str]
         cwd: str
         env: dict[str, str]
-        parent: int
         timeout: float | None
         memory: int | None
         grace: float
@@ -44,22 +48,89 @@ else:
     import _signal as signal
 
 CONTROL = 0
+INT = 4
+"""Bytes of a descriptor in a message."""
 PR_SET_CHILD_SUBREAPER = 36
 TICK = 0.2
+LAST = 0.05
+"""Seconds that keepers have to end when the asking process ends."""
 
 
-def main(report: int) -> None:
-    """Read the order from `CONTROL`, carry it out and write its outcome to `report`.
+def main(asker: int) -> None:
+    """Fork a keeper for each request at `CONTROL`, until the asking process is gone.
 
-    The outcome is one of `exit N`, `signal N`, `error TEXT` and `ended REASON`, where
-    the reason is `cancelled`, `timeout`, `memory` or `orphaned`.
+    A request brings three descriptors. From the first the keeper reads its `Order`, to
+    the second the command writes, and to the third goes the outcome: one of `exit N`,
+    `signal N`, `error TEXT` and `ended REASON`, where the reason is `cancelled`,
+    `timeout`, `memory` or `orphaned`.
     """
+    os.setsid()
+    os.chdir("/")
+    _close_what_is_not_ours()
+    we = os.pidfd_open(asker)
+    if os.getppid() != asker:
+        return
+    signal.signal(signal.SIGCHLD, lambda *_: _reap())
+    # What a collection moves about is copied for every fork.
+    gc.disable()
+    requests = _socket.socket(fileno=CONTROL)
+    poller = select.poll()
+    for descriptor in (we, CONTROL):
+        poller.register(descriptor, select.POLLIN)
+    while we not in dict(poller.poll()):
+        descriptors = _descriptors(requests)
+        if len(descriptors) != 3:
+            break
+        _fork_keeper(we, *descriptors)
+        for descriptor in descriptors:
+            os.close(descriptor)
+    # What they have used of the processor is known once they are waited for.
+    until = time.monotonic() + LAST
+    while _has_children() and time.monotonic() < until:
+        time.sleep(0.001)
+
+
+def _close_what_is_not_ours() -> None:
+    """Close what the asking process leaves open in whatever it starts."""
+    for name in os.listdir("/proc/self/fd"):  # noqa: PTH208
+        if int(name) > 2:
+            try:
+                os.close(int(name))
+            except OSError:
+                continue  # that of the folder itself
+
+
+def _descriptors(requests: _socket.socket) -> list[int]:
+    space = _socket.CMSG_SPACE(3 * INT)
+    _, found, _, _ = requests.recvmsg(1, space)
+    return [
+        int.from_bytes(data[at : at + INT], sys.byteorder)
+        for _, _, data in found
+        for at in range(0, len(data), INT)
+    ]
+
+
+def _fork_keeper(we: int, control: int, output: int, report: int) -> None:
+    try:
+        if os.fork() == 0:
+            _keep(we, control, output, report)
+            # Nothing is left to write, and an interpreter takes its time to end.
+            os._exit(0)
+    except OSError as error:
+        os.write(report, f"error cannot be run: {error.strerror}".encode())
+
+
+def _keep(we: int, control: int, output: int, report: int) -> None:
+    """Be the keeper of one command."""
+    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+    for ours, descriptor in ((CONTROL, control), (1, output), (2, output)):
+        os.dup2(descriptor, ours)
+    os.close(control)
+    os.close(output)
+    os.setsid()
     order = _read_order()
     _become_subreaper()
-    we = os.pidfd_open(order["parent"])
     keeper = os.getpid()
-    if os.getppid() != order["parent"]:
-        return
     if guard := os.fork():
         os.waitpid(guard, 0)
         end_descendants(grace=0)
@@ -81,7 +152,7 @@ def _read(size: int) -> bytes:
     data = b""
     while len(data) < size:
         if not (chunk := os.read(CONTROL, size - len(data))):
-            sys.exit(0)
+            os._exit(0)
         data += chunk
     return data
 
@@ -271,6 +342,4 @@ def _pss(pid: int) -> int:
 
 
 if __name__ == "__main__":
-    main(report=int(sys.argv[1]))
-    # Nothing is left to write, and an interpreter takes its time to end.
-    os._exit(0)
+    main(asker=int(sys.argv[1]))

@@ -5,8 +5,6 @@ import marshal
 import os
 import selectors
 import signal
-import subprocess
-import sys
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -15,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from prefect_delivery.errors import ActionFailed
+from prefect_delivery.launcher import launch
 from prefect_delivery.lines import MIB, Lines
 
 if TYPE_CHECKING:
@@ -110,7 +109,6 @@ def failure_of_process(
         "argv": [os.fspath(part) for part in argv],
         "cwd": os.fspath(cwd),
         "env": dict(env),
-        "parent": os.getpid(),
         "timeout": timeout,
         "memory": memory,
         "grace": grace,
@@ -163,7 +161,6 @@ def _signal_name(number: int) -> str:
 class _Guarded:
     """A running guard and our ends of its pipes."""
 
-    process: subprocess.Popen[bytes]
     control: int
     output: int
     report: int
@@ -197,9 +194,10 @@ class _Guarded:
 
     def close(self) -> None:
         os.close(self.output)
-        os.close(self.report)
         self.stop()
-        self.process.wait()
+        while os.read(self.report, CHUNK):
+            pass  # until the guard and its keeper have ended
+        os.close(self.report)
 
 
 def _read(descriptor: int) -> bytes:
@@ -224,17 +222,8 @@ def _start() -> _Guarded:
     output_ours, output = os.pipe()
     report_ours, report = os.pipe()
     os.set_blocking(output_ours, False)
-    program = Path(__file__).with_name("guard.py")
     try:
-        process = subprocess.Popen(
-            [sys.executable, "-I", "-S", program, str(report)],
-            stdin=control,
-            stdout=output,
-            stderr=output,
-            pass_fds=[report],
-            env={},
-            start_new_session=True,
-        )
+        launch(control, output, report)
     except BaseException:
         for descriptor in (control_ours, output_ours, report_ours):
             os.close(descriptor)
@@ -242,7 +231,7 @@ def _start() -> _Guarded:
     finally:
         for descriptor in (control, output, report):
             os.close(descriptor)
-    return _Guarded(process, control_ours, output_ours, report_ours)
+    return _Guarded(control_ours, output_ours, report_ours)
 
 
 def _send(guard: _Guarded, order: "Order") -> None:

@@ -83,6 +83,8 @@ class Started:
                 self.guard = int(pid)
             case ["fork", pid]:
                 self.fork = int(pid)
+            case _:
+                return False  # a shell tells that what it started was killed
         return len(self.pids) == 4 and self.guard > 0 and self.fork >= 0
 
     @property

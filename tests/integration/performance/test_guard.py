@@ -15,7 +15,7 @@ from prefect.settings import PREFECT_API_URL
 from benchmarks.harness import Contender, Outcome, Results, Sample, cpu, play, ratio
 from benchmarks.lab import BIN, STEPS, call, clean
 from benchmarks.peers.prefect_flow import FLOWS
-from prefect_delivery import control
+from prefect_delivery import control, launcher
 from prefect_delivery.definition import load
 from prefect_delivery.flows.run import Watch, run_execution
 from prefect_delivery.ledger import Ledger
@@ -70,6 +70,8 @@ def test_actions_cost_less_than_tasks_of_a_hand_written_flow(
             execution.id, Watch(lambda _: None, lambda *_: None), local=False
         )
         assert ended.status == "succeeded", ended.reason
+        # What forks for the commands has used something too, known once it has ended.
+        launcher.end()
         # We are what a warm worker is: everything is imported.
         return Outcome(cpu=sum(os.times()[:4]) - before)
 

@@ -1,0 +1,90 @@
+"""The process that forks guards: what commands are spared by it, and what not."""
+
+import os
+import signal
+from pathlib import Path
+
+from prefect_delivery import launcher
+from prefect_delivery.process import clean_environment, run_process
+
+
+def said_by(script: str) -> list[str]:
+    lines: list[str] = []
+    run_process(
+        ["sh", "-c", script],
+        cwd=Path("/"),
+        env=clean_environment(),
+        on_line=lines.append,
+    )
+    return lines
+
+
+def resident() -> int:
+    found = launcher._launcher._resident
+    assert found
+    return found.pid
+
+
+def test_commands_share_one_process_that_forks() -> None:
+    said_by("true")
+    before = resident()
+
+    said_by("true")
+
+    assert resident() == before
+
+
+def test_one_that_was_killed_is_replaced() -> None:
+    said_by("true")
+    killed = resident()
+    process = os.pidfd_open(killed)
+    os.kill(killed, signal.SIGKILL)
+    os.waitid(os.P_PIDFD, process, os.WEXITED | os.WNOWAIT)
+    os.close(process)
+
+    assert said_by("echo again") == ["again"]
+
+    assert resident() != killed
+
+
+def test_a_command_outlives_the_process_that_forked_its_guard() -> None:
+    lines: list[str] = []
+
+    def kill(line: str) -> None:
+        lines.append(line)
+        if line == "begun":
+            os.kill(resident(), signal.SIGKILL)
+
+    run_process(
+        ["sh", "-c", "echo begun; sleep 0.2; echo done"],
+        cwd=Path("/"),
+        env=clean_environment(),
+        on_line=kill,
+    )
+
+    assert lines == ["begun", "done"]
+
+
+def test_a_forked_process_has_one_of_its_own() -> None:
+    said_by("true")
+    reader, writer = os.pipe()
+    if (child := os.fork()) == 0:
+        said_by("true")
+        os.write(writer, str(resident()).encode())
+        os._exit(0)
+    os.waitpid(child, 0)
+
+    assert int(os.read(reader, 100)) != resident()
+
+    os.close(reader)
+    os.close(writer)
+
+
+def test_a_command_gets_no_file_that_is_open_here(tmp_path: Path) -> None:
+    with (tmp_path / "open").open("w") as file:
+        os.set_inheritable(file.fileno(), True)
+        if (child := os.fork()) == 0:
+            said_by(f"test ! -e /proc/self/fd/{file.fileno()}")
+            os._exit(0)
+
+        assert os.waitpid(child, 0)[1] == 0
