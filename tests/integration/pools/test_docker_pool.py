@@ -1,6 +1,7 @@
 """Actions in containers of a Docker work pool: they take, make, leave, and end."""
 
 import json
+from collections.abc import Iterator
 from typing import Any
 from uuid import UUID
 
@@ -10,7 +11,11 @@ from deployed import until
 from docker_pool import Team, mounts
 from prefect.blocks.system import Secret
 from prefect.client.schemas import FlowRun
-from prefect.client.schemas.actions import WorkPoolCreate, WorkPoolUpdate
+from prefect.client.schemas.actions import (
+    DeploymentUpdate,
+    WorkPoolCreate,
+    WorkPoolUpdate,
+)
 from prefect.settings import PREFECT_API_URL, temporary_settings
 from repository import Shop
 
@@ -19,6 +24,7 @@ from prefect_delivery.deployments.definitions import settings_of
 from prefect_delivery.deployments.live import live
 from prefect_delivery.engine.state import Execution, Status
 from prefect_delivery.errors import Refused
+from prefect_delivery.flows.elsewhere import deployment_of
 
 PARALLEL = """
       one: &action
@@ -108,7 +114,9 @@ def test_a_stopped_execution_leaves_no_container(team: Team, shop: Shop) -> None
     assert _runs(team, execution) == ["Cancelled"]
 
 
-def test_a_killed_container_is_an_attempt_that_failed(team: Team, shop: Shop) -> None:
+def test_a_killed_container_is_an_attempt_that_failed(
+    team: Team, shop: Shop, kept: None
+) -> None:
     shop.define(ONE % {"notes": team.notes, "pool": "docker"})
     run = team.machine.start("deliver", "run", folder=shop.folder, log="run")
     team.noted("begun0")
@@ -125,6 +133,26 @@ def test_a_killed_container_is_an_attempt_that_failed(team: Team, shop: Shop) ->
     assert first.error and "its infrastructure ended" in first.error
     assert "137" in first.error
     assert _runs(team, execution) == ["Completed", "Crashed"]
+
+
+@pytest.fixture
+def kept(team: Team) -> Iterator[None]:
+    """Containers stay when they have ended.
+
+    Prefect's worker takes one that removes itself for one that ended well when it is
+    gone before the worker asks how it ended; that action is missed when it is silent.
+    """
+    deployment = deployment_of(team.client, "docker")
+
+    def remove(ended: bool) -> None:
+        variables = DeploymentUpdate(job_variables={"auto_remove": ended})
+        team.client.update_deployment(deployment, variables)
+
+    remove(ended=False)
+    yield
+    remove(ended=True)
+    for container in team.containers():
+        container.remove(force=True)
 
 
 def test_who_takes_an_execution_over_attaches_to_its_containers(
