@@ -111,13 +111,16 @@ def _descriptors(requests: _socket.socket) -> list[int]:
 
 
 def _fork_keeper(we: int, control: int, output: int, report: int) -> None:
+    parent = os.getpid()
     try:
         if os.fork() == 0:
             _keep(we, control, output, report)
-            # Nothing is left to write, and an interpreter takes its time to end.
-            os._exit(0)
     except OSError as error:
         os.write(report, f"error cannot be run: {error.strerror}".encode())
+    finally:
+        if os.getpid() != parent:
+            # No child serves requests, and an interpreter takes its time to end.
+            os._exit(0)
 
 
 def _keep(we: int, control: int, output: int, report: int) -> None:

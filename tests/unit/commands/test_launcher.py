@@ -4,6 +4,8 @@ import os
 import signal
 from pathlib import Path
 
+from processes import Child
+
 from prefect_delivery import launcher
 from prefect_delivery.process import clean_environment, run_process
 
@@ -34,30 +36,36 @@ def test_commands_share_one_process_that_forks() -> None:
     assert resident() == before
 
 
-def test_one_that_was_killed_is_replaced() -> None:
-    said_by("true")
+def kill_resident() -> int:
     killed = resident()
     process = os.pidfd_open(killed)
     os.kill(killed, signal.SIGKILL)
     os.waitid(os.P_PIDFD, process, os.WEXITED | os.WNOWAIT)
     os.close(process)
+    return killed
+
+
+def test_one_that_was_killed_is_replaced() -> None:
+    said_by("true")
+    killed = kill_resident()
 
     assert said_by("echo again") == ["again"]
 
     assert resident() != killed
 
 
-def test_a_command_outlives_the_process_that_forked_its_guard() -> None:
+def test_a_command_outlives_the_process_that_forked_its_guard(tmp_path: Path) -> None:
     lines: list[str] = []
 
     def kill(line: str) -> None:
         lines.append(line)
         if line == "begun":
-            os.kill(resident(), signal.SIGKILL)
+            kill_resident()
+            (tmp_path / "go").touch()
 
     run_process(
-        ["sh", "-c", "echo begun; sleep 0.2; echo done"],
-        cwd=Path("/"),
+        ["sh", "-c", "echo begun; until test -e go; do sleep 0.01; done; echo done"],
+        cwd=tmp_path,
         env=clean_environment(),
         on_line=kill,
     )
@@ -65,26 +73,20 @@ def test_a_command_outlives_the_process_that_forked_its_guard() -> None:
     assert lines == ["begun", "done"]
 
 
-def test_a_forked_process_has_one_of_its_own() -> None:
+def test_a_forked_process_has_one_of_its_own(tmp_path: Path) -> None:
     said_by("true")
-    reader, writer = os.pipe()
-    if (child := os.fork()) == 0:
+
+    def fork() -> None:
         said_by("true")
-        os.write(writer, str(resident()).encode())
-        os._exit(0)
-    os.waitpid(child, 0)
+        (tmp_path / "resident").write_text(str(resident()))
 
-    assert int(os.read(reader, 100)) != resident()
-
-    os.close(reader)
-    os.close(writer)
+    assert Child(fork).wait() == 0
+    assert int((tmp_path / "resident").read_text()) != resident()
 
 
 def test_a_command_gets_no_file_that_is_open_here(tmp_path: Path) -> None:
     with (tmp_path / "open").open("w") as file:
         os.set_inheritable(file.fileno(), True)
-        if (child := os.fork()) == 0:
-            said_by(f"test ! -e /proc/self/fd/{file.fileno()}")
-            os._exit(0)
+        look = f"test ! -e /proc/self/fd/{file.fileno()}"
 
-        assert os.waitpid(child, 0)[1] == 0
+        assert Child(lambda: said_by(look)).wait() == 0
