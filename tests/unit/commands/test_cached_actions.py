@@ -102,14 +102,8 @@ class Shop:
         )
 
     def probe(self, world: World) -> Task[..., Any]:
-        @action("build/probe", cacheable=True)
-        def probe(
-            source: Artifact,
-            commands: list[str],
-            *,
-            environment: dict[str, str] = {},
-            secrets: dict[str, str] = {},
-            image: str | None = None,
+        def look(
+            source: Artifact, commands: list[str], environment: dict[str, str]
         ) -> Outputs:
             self.runs += 1
             place = self.folder / "seen"
@@ -134,7 +128,7 @@ class Shop:
             out = Artifact.of(made)
             return Outputs(variables={"seen": seen}, artifacts={"out": out})
 
-        return probe
+        return probe_of(look)
 
     def run(
         self, world: World, task: Task[..., Any] | None = None, **options: Any
@@ -180,8 +174,10 @@ class Shop:
         return outputs
 
 
-def probe_of(work: Callable[[], Outputs]) -> Task[..., Any]:
-    """An action that takes what the other takes, and does this."""
+def probe_of(
+    work: Callable[[Artifact, list[str], dict[str, str]], Outputs],
+) -> Task[..., Any]:
+    """An action that does this."""
 
     @action("build/probe", cacheable=True)
     def probe(
@@ -192,7 +188,7 @@ def probe_of(work: Callable[[], Outputs]) -> Task[..., Any]:
         secrets: dict[str, str] = {},
         image: str | None = None,
     ) -> Outputs:
-        return work()
+        return work(source, commands, environment)
 
     return probe
 
@@ -281,7 +277,7 @@ def test_an_artifact_that_is_gone_is_made_again(shop: Shop) -> None:
 
 
 def test_what_changes_while_the_action_runs_is_not_kept(shop: Shop) -> None:
-    def rotate() -> Outputs:
+    def rotate(*_: object) -> Outputs:
         os.environ["SHOP_TOKEN"] = "another-secret"
         return Outputs()
 
@@ -295,7 +291,9 @@ def test_reports_link_and_summary_come_along(shop: Shop) -> None:
     )
 
     tests = probe_of(
-        lambda: Outputs(reports=(report,), link="https://x.example", summary="2 passed")
+        lambda *_: Outputs(
+            reports=(report,), link="https://x.example", summary="2 passed"
+        )
     )
 
     shop.run(World(), tests)
@@ -307,7 +305,7 @@ def test_reports_link_and_summary_come_along(shop: Shop) -> None:
 
 
 def test_a_failure_is_not_hidden_and_not_kept(shop: Shop) -> None:
-    def fail() -> Outputs:
+    def fail(*_: object) -> Outputs:
         raise ActionFailed("broken")
 
     broken = probe_of(fail)
