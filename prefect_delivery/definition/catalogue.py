@@ -7,7 +7,9 @@
 
 import importlib
 import json
+import sys
 from dataclasses import asdict, dataclass, field
+from functools import cache
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 from typing import Any, Literal
@@ -157,6 +159,12 @@ class Catalogue:
 
 def installed(group: str) -> dict[str, EntryPoint]:
     """Entry points of a group; `category.provider` is read as `category/provider`."""
+    return _installed(group, tuple(sys.path))
+
+
+@cache
+def _installed(group: str, path: tuple[str, ...]) -> dict[str, EntryPoint]:
+    # Each look reads the metadata of all that is installed on `path`.
     return {
         point.name.replace(".", "/", 1): point for point in entry_points(group=group)
     }

@@ -14,6 +14,7 @@ from projects import Project
 from prefect_delivery import control
 from prefect_delivery.blocks import Environment, HostEnvironment, find_environment
 from prefect_delivery.blocks.collection import BLOCKS
+from prefect_delivery.blocks.environment import ledger_name
 from prefect_delivery.definition import load
 from prefect_delivery.definition.catalogue import Catalogue
 from prefect_delivery.engine.state import Execution, Status
@@ -93,6 +94,8 @@ def test_the_example_of_a_block_works(prefect_server: None, name: str) -> None:
     assert isinstance(saved, Environment)
     inline = find_environment("inline", {"inline": saved.configuration()})
     by_name = find_environment(str(saved._block_document_name))
+    assert ledger_name(by_name, "site", "shop") == "site", "the same for all pipelines"
+    assert ledger_name(inline, "site", "shop") == "shop/site"
     assert saved.configuration() == by_name.configuration() == inline.configuration()
 
 
