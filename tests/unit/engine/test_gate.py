@@ -53,9 +53,10 @@ def test_the_gate_for_the_fifth_execution(
     assert gate(mode, 5, others) == verdict
 
 
+@pytest.mark.parametrize("rollback", [False, True])
 @pytest.mark.parametrize("mode", ["superseded", "queued", "parallel"])
-def test_nothing_enters_by_a_disabled_transition(mode: Mode) -> None:
-    assert gate(mode, 5, [], disabled="closed by ann") == Hold(
+def test_nothing_enters_by_a_disabled_transition(mode: Mode, rollback: bool) -> None:
+    assert gate(mode, 5, [], rollback=rollback, disabled="closed by ann") == Hold(
         reason="closed by ann", for_people=True
     )
 
