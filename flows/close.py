@@ -15,13 +15,17 @@ def close_dead(
     """Record as stopped each execution whose process has ended; says which.
 
     Also those whose process has ended before it took them up. Not those that a worker of
-    Prefect's carries out: they are carried out again.
+    Prefect's carries out: they are carried out again. Nor those that a change started,
+    which wait for a worker as long as there is none.
 
     Args:
         pipeline: Only of this one.
     """
+    with_prefect = {*ledger.changes.not_taken_up()}
     for execution in ledger.executions.list(pipeline, open_only=True, limit=1000):
-        reason = None if execution.deployed else _why_dead(ledger, execution)
+        if execution.deployed or execution.id in with_prefect:
+            continue
+        reason = _why_dead(ledger, execution)
         if reason is None:
             continue
         try:

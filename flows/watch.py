@@ -135,7 +135,7 @@ def _make_up(ledger: Ledger, say: Say, complain: Say, hand_over: HandOver) -> No
                     for outcome in succeeded(ledger, execution, hand_over=hand_over):
                         if isinstance(outcome, Started) and not outcome.again:
                             say(f"{outcome.title}: success of {execution.title}")
-    for execution_id in ledger.changes.not_handed_over():
+    for execution_id in ledger.changes.not_taken_up():
         execution = ledger.executions.get(execution_id)
         try:
             run = hand_over(ledger, execution)

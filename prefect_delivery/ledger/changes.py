@@ -110,7 +110,7 @@ class Changes(Room):
         with self._database.read() as connection:
             return [_noted(row) for row in connection.execute(query)]
 
-    def not_handed_over(self) -> builtins.list[str]:
+    def not_taken_up(self) -> builtins.list[str]:
         """Ids of executions that a change started and no run has taken yet."""
         query: Select[Any] = (
             select(executions.c.id)

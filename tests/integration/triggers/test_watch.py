@@ -1,14 +1,17 @@
 """Looks at repositories: what a lost webhook would have told, and what is broken."""
 
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 from deployed_repository import DeployedRepository
 from httpx import ConnectError
 
-from prefect_delivery.engine.state import Execution
+from prefect_delivery.engine.state import Execution, Status
+from prefect_delivery.flows.close import close_dead
 from prefect_delivery.flows.watch import look_around
 from prefect_delivery.ledger import Ledger
+from prefect_delivery.settings import settings
 
 ANY = "{push: {branches: ['**'], tags: ['v*']}}"
 
@@ -105,3 +108,18 @@ def test_what_prefect_could_not_be_told_is_told_at_the_next_look(
     assert getattr(started, "handed_over", None) is False
     assert "shop #1 is not handed over yet" in complaint
     assert [execution.title for execution in there.handed_over] == ["shop #1"]
+
+
+def test_what_no_worker_has_taken_up_waits_for_one(there: DeployedRepository) -> None:
+    there.deploy("shop", ANY)
+    commit = there.developer.commit("one", {"a": "1"})
+    there.developer.push()
+    there.incoming(there.push(commit))
+    late = Ledger(settings().ledger, now=lambda: datetime.now(UTC) + timedelta(hours=9))
+
+    said: list[str] = []
+    close_dead(late, said.append)
+
+    assert said == []
+    assert late.executions.find("shop").status is Status.IN_PROGRESS
+    assert late.changes.not_taken_up() == [late.executions.find("shop").id]
