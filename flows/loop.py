@@ -126,7 +126,12 @@ class Loop:
             LeaseLost: Another loop has taken it over; nothing was changed since.
         """
         self._attempt = self.ledger.executions.claim(
-            self.execution_id, holder=this_holder(), ttl=settings().lease, dead=is_dead
+            self.execution_id,
+            holder=this_holder(),
+            ttl=settings().lease,
+            dead=is_dead,
+            flow_run=self.flow_run,
+            deployed=self.deployed,
         )
         self._events = asyncio.get_running_loop()
         self._task, self._going = asyncio.current_task(), True
@@ -134,10 +139,6 @@ class Loop:
         renewer = threading.Thread(target=self._renew, args=(done,), daemon=True)
         renewer.start()
         try:
-            if self.flow_run:
-                self.ledger.executions.note_flow_run(
-                    self._attempt, self.flow_run, deployed=self.deployed
-                )
             self._adopt()
             return await self._drive()
         except LeaseLost:

@@ -12,6 +12,7 @@ from prefect_delivery.blocks.environment import find_environment
 from prefect_delivery.containers import remove_orphans
 from prefect_delivery.errors import ActionFailed, DeliveryError
 from prefect_delivery.flows.close import close_dead
+from prefect_delivery.flows.lost_runs import set_lost_runs_right
 from prefect_delivery.flows.waking import wake
 from prefect_delivery.holder import is_dead
 from prefect_delivery.inbox import process
@@ -34,6 +35,7 @@ def reconcile() -> list[str]:
     ledger = Ledger.open()
     set_right(ledger, done.append)
     wake(ledger, done.append)
+    set_lost_runs_right(ledger, done.append)
     for line in done:
         run_logger().info("%s", line)
     return done

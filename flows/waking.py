@@ -5,29 +5,28 @@ nothing by itself, and its states are wrong both ways. So the ledger says who ca
 and this may be repeated at any time.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable
 from datetime import UTC, datetime
-from itertools import islice
-from typing import TypeVar
 from uuid import UUID
 
 from prefect.client.orchestration import SyncPrefectClient, get_client
-from prefect.client.schemas import FlowRun, State
-from prefect.client.schemas.filters import (
-    FlowFilter,
-    FlowFilterName,
-    FlowRunFilter,
-    FlowRunFilterId,
-    FlowRunFilterState,
-    FlowRunFilterStateType,
-    FlowRunFilterTags,
-)
+from prefect.client.schemas import FlowRun
+from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterId
 from prefect.client.schemas.objects import StateType
 from prefect.client.schemas.responses import SetStateStatus
-from prefect.states import AwaitingRetry, Cancelled
+from prefect.states import Cancelled
 
 from prefect_delivery.errors import Refused
 from prefect_delivery.flows.close import close
+from prefect_delivery.flows.prefect_runs import (
+    PAGE,
+    STARTING,
+    age,
+    carry_out_again,
+    executions_of,
+    pages,
+    runs_in,
+)
 from prefect_delivery.flows.suspension import GO_ON
 from prefect_delivery.holder import is_dead, this_holder
 from prefect_delivery.ledger import Ledger, Unattended
@@ -35,14 +34,6 @@ from prefect_delivery.readiness import can_go_on
 from prefect_delivery.settings import settings
 
 Say = Callable[[str], None]
-Item = TypeVar("Item")
-TAG = "delivery"
-PAGE = 200
-"""Flow runs that Prefect hands out at once."""
-STARTING = 900.0
-"""Seconds that a worker may take to bring a run to life."""
-MOST_BEGINNINGS = 3
-"""Times that a run is begun again which crashed before it had an execution."""
 MOST_RUNS = 100
 """Times that a run is carried out again before its execution is given up."""
 
@@ -54,71 +45,15 @@ def wake(ledger: Ledger, say: Say, *, pipeline: str | None = None) -> None:
         pipeline: Only executions of this one.
     """
     with get_client(sync_client=True) as client:
-        paused = {str(run.id): run for run in _paused(client, pipeline)}
-        known = _executions_of(ledger, [*paused])
+        tags = [f"pipeline:{pipeline}"] if pipeline else []
+        suspended = runs_in(client, StateType.PAUSED, tags=tags)
+        paused = {str(run.id): run for run in suspended}
+        known = executions_of(ledger, [*paused])
         unattended = {u.execution_id: u for u in ledger.executions.unattended(pipeline)}
         for flow_run, execution_id in known.items():
             lost = unattended.pop(execution_id, None)
             _wake(ledger, client, say, paused[flow_run], execution_id, lost)
         _take_over(ledger, client, say, [*unattended.values()])
-        if pipeline is None:
-            _begin_again(ledger, client, say)
-
-
-def _paused(client: SyncPrefectClient, pipeline: str | None) -> Iterator[FlowRun]:
-    """The suspended runs of pipelines."""
-    tags = [TAG, *([f"pipeline:{pipeline}"] if pipeline else [])]
-    return _runs(client, StateType.PAUSED, FlowRunFilterTags(all_=tags))
-
-
-def _begin_again(ledger: Ledger, client: SyncPrefectClient, say: Say) -> None:
-    """Carry out again the runs that crashed before they had begun an execution.
-
-    The ledger knows nothing of these: a worker was killed while it started them, or
-    Prefect's server failed them in a rush.
-    """
-    found = _runs(client, StateType.CRASHED, FlowRunFilterTags(all_=[TAG]))
-    crashed = {str(run.id): run for run in found if _is_recent(run)}
-    begun = _executions_of(ledger, [*crashed])
-    for flow_run in crashed.keys() - begun.keys():
-        run = crashed[flow_run]
-        states = client.read_flow_run_states(run.id)
-        if sum(state.is_crashed() for state in states) <= MOST_BEGINNINGS:
-            _carry_out_again(client, run)
-            say(f"{run.name}: crashed before it began; it is carried out again")
-
-
-def _is_recent(run: FlowRun) -> bool:
-    return (
-        run.deployment_id is not None
-        and run.state is not None
-        and _age(run.state) < STARTING
-    )
-
-
-def _runs(
-    client: SyncPrefectClient, state: StateType, tags: FlowRunFilterTags
-) -> Iterator[FlowRun]:
-    """The runs of the pipeline flow in a state."""
-    offset = 0
-    while found := client.read_flow_runs(
-        flow_filter=FlowFilter(name=FlowFilterName(any_=["pipeline"])),
-        flow_run_filter=FlowRunFilter(
-            state=FlowRunFilterState(type=FlowRunFilterStateType(any_=[state])),
-            tags=tags,
-        ),
-        limit=PAGE,
-        offset=offset,
-    ):
-        yield from found
-        offset += len(found)
-
-
-def _executions_of(ledger: Ledger, flow_runs: list[str]) -> dict[str, str]:
-    found: dict[str, str] = {}
-    for some in _pages(flow_runs):
-        found |= ledger.executions.by_flow_run(some)
-    return found
 
 
 def _wake(
@@ -147,7 +82,7 @@ def _take_over(
     ledger: Ledger, client: SyncPrefectClient, say: Say, lost: list[Unattended]
 ) -> None:
     """Carry out again the runs that have no process; close what Prefect has given up."""
-    for some in _pages(lost):
+    for some in pages(lost):
         ids = [UUID(each.flow_run) for each in some]
         wanted = FlowRunFilter(id=FlowRunFilterId(any_=ids))
         runs = {
@@ -178,22 +113,11 @@ def _set_right(
     elif (
         state.is_final()
         or (state.is_running() and _is_silent(lost))
-        or (state.is_pending() and _age(state) > STARTING)
+        or (state.is_pending() and age(state) > STARTING)
     ):
-        _carry_out_again(client, flow_run)
+        carry_out_again(client, flow_run)
         title = ledger.executions.get(lost.execution_id).title
         say(f"{title}: its process has ended; it is carried out again")
-
-
-def _carry_out_again(client: SyncPrefectClient, flow_run: FlowRun) -> None:
-    assert flow_run.state is not None  # noqa: S101 - it was found by its state
-    # Due at once, by the clock of the server: ours may be ahead of it.
-    again: State = AwaitingRetry(scheduled_time=flow_run.state.timestamp)
-    client.set_flow_run_state(flow_run.id, again, force=True)
-
-
-def _age(state: State) -> float:
-    return (datetime.now(UTC) - state.timestamp).total_seconds()
 
 
 def _is_silent(lost: Unattended) -> bool:
@@ -211,9 +135,3 @@ def _close(ledger: Ledger, say: Say, lost: Unattended, reason: str) -> None:
     close(ledger, attempt, reason)
     ledger.executions.leave(attempt)
     say(f"{ledger.executions.get(lost.execution_id).title}: stopped, {reason}")
-
-
-def _pages(items: Sequence[Item]) -> Iterator[list[Item]]:
-    rest = iter(items)
-    while some := [*islice(rest, PAGE)]:
-        yield some

@@ -6,13 +6,15 @@ from dataclasses import dataclass
 
 from httpx import HTTPError
 from prefect import flow
+from prefect.client.orchestration import get_client
+from prefect.client.schemas import FlowRun
 from prefect.exceptions import PrefectException
 
 from prefect_delivery.actions import run_logger
 from prefect_delivery.changes import Change, Outcome, Started
-from prefect_delivery.engine.state import Status
-from prefect_delivery.errors import ActionFailed, DeliveryError
+from prefect_delivery.errors import ActionFailed, DeliveryError, Refused
 from prefect_delivery.flows.close import close
+from prefect_delivery.flows.lost_runs import may_begin_again
 from prefect_delivery.holder import is_dead, this_holder
 from prefect_delivery.ledger import Ledger
 from prefect_delivery.settings import settings
@@ -138,24 +140,40 @@ def _make_up(ledger: Ledger, say: Say, complain: Say, hand_over: HandOver) -> No
     for execution_id in ledger.changes.not_taken_up():
         execution = ledger.executions.get(execution_id)
         try:
-            run = hand_over(ledger, execution)
+            over = _why_over(hand_over(ledger, execution))
+        except Refused as error:
+            over = error.message
         except (HTTPError, PrefectException, DeliveryError) as error:
             complain(f"{execution.title} is not handed over yet: {error}")
             continue
-        state = getattr(run, "state", None)
-        if state is not None and state.is_final():
-            _close(ledger, execution_id, f"its Prefect run is {state.name}")
-            say(f"{execution.title}: stopped, its Prefect run is {state.name}")
+        if over and _close(ledger, execution_id, over):
+            say(f"{execution.title}: stopped, {over}")
 
 
-def _close(ledger: Ledger, execution_id: str, reason: str) -> None:
-    """Close an execution whose run has ended before it began."""
-    attempt = ledger.executions.claim(
-        execution_id, holder=this_holder(), ttl=settings().lease, dead=is_dead
-    )
-    if ledger.executions.get(execution_id).status is Status.IN_PROGRESS:
+def _why_over(run: object) -> str | None:
+    """Why a run will never take up its execution; None when it may."""
+    if not isinstance(run, FlowRun) or run.state is None or not run.state.is_final():
+        return None
+    if run.state.is_crashed():
+        with get_client(sync_client=True) as client:
+            if may_begin_again(client, run):
+                return None  # reconciling does that
+    return f"its Prefect run is {run.state.name}"
+
+
+def _close(ledger: Ledger, execution_id: str, reason: str) -> bool:
+    """Close an execution whose run has ended before it began; say whether it was so."""
+    try:
+        attempt = ledger.executions.claim(
+            execution_id, holder=this_holder(), ttl=settings().lease, dead=is_dead
+        )
+    except Refused:
+        return False  # somebody has taken it up since
+    untouched = attempt.number == 1
+    if untouched:
         close(ledger, attempt, reason)
     ledger.executions.leave(attempt)
+    return untouched
 
 
 def _tell(outcomes: list[Outcome], change: Change, say: Say) -> None:

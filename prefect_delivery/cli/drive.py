@@ -77,19 +77,24 @@ def wake_deployed(
     """Let Prefect carry on the deployed executions that can go on.
 
     Args:
+        pipeline: Only of this one; of all, runs without an execution are set right, too.
         say: Takes what was done, a line each.
 
     Returns:
         False when some may wait and no server is configured to ask.
     """
-    if not ledger.executions.has_deployed(pipeline):
+    deployed = pipeline is None and ledger.deployments.list()
+    if not (deployed or ledger.executions.has_deployed(pipeline)):
         return True
     from prefect_delivery.deployments.reachable import configured_server
+    from prefect_delivery.flows.lost_runs import set_lost_runs_right
     from prefect_delivery.flows.waking import wake
 
     if configured_server() is None:
         return False
     wake(ledger, say, pipeline=pipeline)
+    if pipeline is None:
+        set_lost_runs_right(ledger, say)
     return True
 
 

@@ -25,12 +25,16 @@ class Claims(Room):
         holder: str,
         ttl: float,
         dead: Callable[[str], bool] = never,
+        flow_run: str | None = None,
+        deployed: bool = False,
     ) -> Attempt:
         """Become the owner of an execution; whoever owned it before can write no more.
 
         Args:
             ttl: Seconds until the claim may be taken over, unless it is renewed.
             dead: Whether a holder is certainly gone; its claim is taken over at once.
+            flow_run: Id of the Prefect flow run that carries the execution on, if any.
+            deployed: Whether a worker carries that run out, again if asked.
 
         Raises:
             Refused: Another live holder owns it, or it has ended.
@@ -54,12 +58,21 @@ class Claims(Room):
             ttl=ttl,
             expires=later(tx.now, ttl),
         )
+        # In one step with the claim: whoever dies next is carried on by that run.
+        run = {"flow_run": flow_run, "deployed": deployed} if flow_run else {}
         tx.execute(
             _change(execution_id).values(
-                attempt=attempt.number, holder=holder, expires=attempt.expires
+                attempt=attempt.number, holder=holder, expires=attempt.expires, **run
             )
         )
-        tx.audit(holder, "claim", title(row), attempt=attempt.number, before=row.holder)
+        tx.audit(
+            holder,
+            "claim",
+            title(row),
+            attempt=attempt.number,
+            before=row.holder,
+            flow_run=flow_run,
+        )
         return attempt
 
     @writes

@@ -219,24 +219,6 @@ class Progress(Room):
         subject = f"{title(execution)} / {action}"
         tx.audit(attempt.holder, "note revision", subject, revision=revision)
 
-    @writes
-    def note_flow_run(
-        self,
-        tx: Transaction,
-        attempt: Attempt,
-        flow_run: str,
-        *,
-        deployed: bool = False,
-    ) -> None:
-        """Note the Prefect flow run that carries the execution on.
-
-        Args:
-            deployed: Whether a worker carries it out, again if asked.
-        """
-        execution = owned(tx, attempt)
-        _set(tx, attempt, flow_run=flow_run, deployed=deployed)
-        tx.audit(attempt.holder, "note flow run", title(execution), flow_run=flow_run)
-
 
 def baseline_of(
     tx: Transaction, execution_id: str, stage: str, all_actions: bool

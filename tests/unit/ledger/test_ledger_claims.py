@@ -26,9 +26,6 @@ WRITES: dict[str, Callable[[Ledger, Attempt], object]] = {
     "note_revision": lambda ledger, attempt: ledger.executions.note_revision(
         attempt, "app", "c0ffee"
     ),
-    "note_flow_run": lambda ledger, attempt: ledger.executions.note_flow_run(
-        attempt, "run"
-    ),
     "renew": lambda ledger, attempt: ledger.executions.renew(attempt),
 }
 

@@ -18,7 +18,9 @@ def test_an_execution_is_told_stage_by_stage(
     site = ArtifactRef(digest="a" * 64, size=12)
     executions = ledger.executions
 
-    executions.note_flow_run(attempt, "flow-run")
+    attempt = executions.claim(
+        attempt.execution_id, holder=attempt.holder, ttl=30, flow_run="flow-run"
+    )
     executions.enter_stage(attempt, "Source")
     executions.begin_action(attempt, "Source", "run", 1)
     pass_time(3)
