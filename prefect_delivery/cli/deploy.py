@@ -220,14 +220,17 @@ def _keep_rounds(
     every: float,
     job_variables: dict[str, Any],
 ) -> None:
-    """Let Prefect reconcile, and look at the sources where a pipeline waits for them."""
+    """Let Prefect reconcile, and watch where changes start a pipeline.
+
+    Watching hands over, too, what Prefect could not be told of when a change came.
+    """
     from prefect_delivery.deployments.keeping import RECONCILE, WATCH, keep
 
     deployed = ledger.deployments.list()
     rounds = {RECONCILE: MINUTE} if deployed else {}
     if any(
-        each.definition.on.push is not None or each.definition.on.pipeline
-        for each in deployed
+        on.push is not None or on.pull_request is not None or on.pipeline
+        for on in (each.definition.on for each in deployed)
     ):
         rounds[WATCH] = every
     for each, seconds in rounds.items():

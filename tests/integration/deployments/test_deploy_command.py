@@ -10,6 +10,7 @@ from prefect.client.schemas.schedules import CronSchedule
 from prefect.exceptions import PrefectHTTPStatusError
 from team import Team
 
+from prefect_delivery.deployments.keeping import WATCH
 from prefect_delivery.engine.state import Status
 
 ON = """
@@ -111,6 +112,17 @@ def test_a_change_by_hand_is_shown_and_set_right(team: Team) -> None:
     assert "changed by hand in Prefect; set right" in team.deploy("hand")
     assert team.deployment("hand").schedules[0].active
     assert "unchanged" in team.deploy("hand")
+
+
+@pytest.mark.parametrize("kind", ["push", "pull_request", "pipeline"])
+def test_whatever_change_starts_a_pipeline_is_watched(team: Team, kind: str) -> None:
+    others = "[other]" if kind == "pipeline" else "{branches: [main]}"
+    team.write("asked", f"on: {{{kind}: {others}}}")
+
+    team.deploy("asked")
+
+    watch = team.client.read_deployment_by_name(WATCH.deployment)
+    assert watch.work_pool_name == team.pool
 
 
 def test_pipelines_that_start_each_other_are_refused(team: Team) -> None:
