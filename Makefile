@@ -17,7 +17,7 @@ test: $(VENV)/dev.stamp
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/coverage erase
-	$(BIN)/python -m pytest tests/unit tests/integration -n 2 --dist loadgroup -rs --cov --cov-report=
+	$(BIN)/python -m pytest tests/unit tests/integration -n 3 --dist loadfile -rs --cov --cov-report=
 	$(BIN)/python -m pytest tests/faults -n 2 -rs
 	$(BIN)/coverage report --include='*/prefect_delivery/*' --fail-under=90
 

@@ -4,7 +4,7 @@ import os
 import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
 import pytest
@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from ecs_shop import EcsShop
     from git_http import GitServer
     from postgresql import Server
+    from rooms import ByRoom
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -21,6 +22,12 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         action="store_true",
         help="write the pictures of the docs, docs/images, anew",
     )
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> "ByRoom | None":
+    from rooms import ByRoom
+
+    return ByRoom(config, log) if config.getoption("dist") == "loadfile" else None
 
 
 @pytest.fixture

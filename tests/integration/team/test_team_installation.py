@@ -3,7 +3,6 @@
 import json
 from pathlib import Path
 
-import pytest
 from deployed import until
 from installation import Installation
 from load import ask, deploy, sampled, states
@@ -11,9 +10,6 @@ from prefect.states import Crashed
 
 from prefect_delivery.engine.state import Status
 from prefect_delivery.holder import is_dead
-
-# What takes so long to start is started once, also where tests run side by side.
-pytestmark = pytest.mark.xdist_group("team")
 
 
 def checks(team: Installation, **more: str) -> dict[str, dict[str, object]]:
