@@ -90,8 +90,6 @@ class Server:
                     "PREFECT_UI_API_URL": self.url,
                     "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
                     "DO_NOT_TRACK": "1",
-                    # Nothing of ours runs there, and measuring it makes it slow.
-                    "COVERAGE_PROCESS_CONFIG": "",
                 },
                 cwd=self.home,
                 stdin=subprocess.DEVNULL,
