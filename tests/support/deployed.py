@@ -25,6 +25,7 @@ from prefect.client.schemas.filters import (
 from prefect.states import Cancelling
 from repository import Shop
 from ruamel.yaml import YAML
+from warm_commands import deliver
 
 from prefect_delivery.engine.state import Execution
 from prefect_delivery.ledger import Ledger
@@ -150,10 +151,13 @@ class Machine:
     ) -> "subprocess.CompletedProcess[str]":
         """Run a command of the virtual environment until it has ended."""
         name, *arguments = command
+        where, environment = folder or self.folder, self.environment
+        if name == "deliver":
+            return deliver(arguments, cwd=where, env=environment, timeout=timeout)
         return subprocess.run(
             [BIN / name, *arguments],
-            cwd=folder or self.folder,
-            env=self.environment,
+            cwd=where,
+            env=environment,
             stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,

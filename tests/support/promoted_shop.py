@@ -6,6 +6,8 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
+from warm_commands import deliver
+
 from prefect_delivery.ledger import Ledger
 
 PROGRAM = str(Path(sys.executable).with_name("deliver"))
@@ -51,13 +53,7 @@ class Project:
         return subprocess.Popen(
             [PROGRAM, *words],
             cwd=self.folder,
-            env={
-                "PATH": os.environ["PATH"],
-                "HOME": str(self.folder / ".home"),
-                "LANG": "C.UTF-8",
-                "PREFECT_DELIVERY_HOME": str(self.folder / ".home"),
-                "PREFECT_DELIVERY_USER": person,
-            },
+            env=self._environment(person),
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
@@ -66,9 +62,17 @@ class Project:
 
     def deliver(self, *words: str, person: str = "ann") -> tuple[int, str]:
         """Run the command; its exit code and all that it said."""
-        process = self.command(person, *words)
-        said, complained = process.communicate()
-        return process.returncode, said + complained
+        done = deliver(words, cwd=self.folder, env=self._environment(person))
+        return done.returncode, done.stdout + done.stderr
+
+    def _environment(self, person: str) -> dict[str, str]:
+        return {
+            "PATH": os.environ["PATH"],
+            "HOME": str(self.folder / ".home"),
+            "LANG": "C.UTF-8",
+            "PREFECT_DELIVERY_HOME": str(self.folder / ".home"),
+            "PREFECT_DELIVERY_USER": person,
+        }
 
     def define(self, more: str = "") -> None:
         text = (DEFINITION + more).replace("WALL", str(self.folder / ".home" / "wall"))

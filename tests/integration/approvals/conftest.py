@@ -1,16 +1,15 @@
-"""A project that deploys into an environment with gates, by the installed command."""
+"""A project that deploys into an environment with gates."""
 
 import os
 import subprocess
-import sys
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from warm_commands import deliver
 
 from prefect_delivery.ledger import Ledger
 
-PROGRAM = str(Path(sys.executable).with_name("deliver"))
 GIT = ["git", "-c", "user.name=Ann", "-c", "user.email=ann@shop.example"]
 DEFINITION = """\
 pipeline: shop
@@ -50,21 +49,14 @@ class Project:
 
     def deliver(self, person: str, *words: str) -> subprocess.CompletedProcess[str]:
         """Run the command as that person, without a terminal."""
-        return subprocess.run(
-            [PROGRAM, *words],
-            cwd=self.folder,
-            env={
-                "PATH": os.environ["PATH"],
-                "HOME": str(self.folder / ".home"),
-                "LANG": "C.UTF-8",
-                "PREFECT_DELIVERY_HOME": str(self.folder / ".home"),
-                "PREFECT_DELIVERY_USER": person,
-            },
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            check=False,
-        )
+        environment = {
+            "PATH": os.environ["PATH"],
+            "HOME": str(self.folder / ".home"),
+            "LANG": "C.UTF-8",
+            "PREFECT_DELIVERY_HOME": str(self.folder / ".home"),
+            "PREFECT_DELIVERY_USER": person,
+        }
+        return deliver(words, cwd=self.folder, env=environment)
 
     def run(self, person: str = "starter") -> subprocess.CompletedProcess[str]:
         return self.deliver(person, "run", "--local", "--no-wait-approval")

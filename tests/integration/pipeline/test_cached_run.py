@@ -1,11 +1,10 @@
 """A pipeline that runs again, with actions of which nothing has changed."""
 
-import subprocess
-import sys
+import os
 from collections.abc import Callable
-from pathlib import Path
 
 import pytest
+import warm_commands
 from repository import Shop
 
 from prefect_delivery import control
@@ -68,10 +67,8 @@ def test_a_stage_that_is_retried_with_all_its_actions_runs_them(cached: Shop) ->
 
 def test_the_command_says_so_and_runs_all_when_it_is_told(cached: Shop) -> None:
     def deliver(*words: str) -> str:
-        command = [str(Path(sys.executable).with_name("deliver")), *words]
-        done = subprocess.run(
-            command, cwd=cached.folder, capture_output=True, text=True, check=True
-        )
+        done = warm_commands.deliver(words, cwd=cached.folder, env=os.environ)
+        assert done.returncode == 0, done.stderr
         return done.stdout
 
     assert "reads app makes site  cached\n" in deliver("plan")

@@ -15,13 +15,13 @@ from prefect.client.orchestration import get_client
 from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterId
 from prometheus_server import Prometheus
 from site_repository import Site
+from warm_commands import deliver
 
 from prefect_delivery import control
 from prefect_delivery.engine.state import ActionRun, Execution, Status
 from prefect_delivery.errors import Refused
 from prefect_delivery.flows.close import close_dead
 
-DELIVER = str(Path(sys.executable).with_name("deliver"))
 DRIVER = """
 import sys
 from prefect_delivery.flows.run import Watch, run_execution
@@ -99,12 +99,10 @@ def test_a_closed_window_waits_until_a_person_overrides_it(site: Site) -> None:
     until(lambda: _now(site, execution).status is Status.WAITING)
     waiting = _now(site, execution)
 
-    said = subprocess.run(
-        [DELIVER, "override", "site", "Production", "-m", "hotfix"],
+    said = deliver(
+        ["override", "site", "Production", "-m", "hotfix"],
+        cwd=Path.cwd(),
         env={**os.environ, "PREFECT_DELIVERY_USER": "ann"},
-        capture_output=True,
-        text=True,
-        check=True,
     ).stdout
     driver.wait(timeout=60)
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pexpect
 import pytest
+from warm_commands import deliver
 
 from prefect_delivery.definition.models import Pipeline
 from prefect_delivery.engine.state import ActionRun, Execution, StageRun, Status
@@ -226,16 +227,8 @@ class Project:
         }
 
     def deliver(self, *words: str, **more: str) -> subprocess.CompletedProcess[str]:
-        """Run the installed command here, without a terminal."""
-        return subprocess.run(
-            [PROGRAM, *words],
-            cwd=self.folder,
-            env=self.environment | more,
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            check=False,
-        )
+        """Run the command here, without a terminal."""
+        return deliver(words, cwd=self.folder, env=self.environment | more)
 
     def spawn(self, *words: str, **more: str) -> "pexpect.spawn[str]":
         """Run the installed command in a terminal."""

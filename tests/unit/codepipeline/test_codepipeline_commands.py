@@ -2,36 +2,26 @@
 
 import json
 import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import warm_commands
 
 from tests.unit.codepipeline.conftest import deploy, kind, pipeline
 
 Deliver = Callable[..., "subprocess.CompletedProcess[str]"]
-PROGRAM = str(Path(sys.executable).with_name("deliver"))
 NOBODY = deploy(actionTypeId=kind("Test", "Nobody", "ThirdParty"), configuration={})
 
 
 @pytest.fixture
 def deliver(tmp_path: Path) -> Deliver:
-    """The program in a folder with a declaration of which one action is missing."""
+    """The command in a folder with a declaration of which one action is missing."""
     (tmp_path / "shop.json").write_text(json.dumps({"pipeline": pipeline(NOBODY)}))
 
     def run(*words: str) -> "subprocess.CompletedProcess[str]":
-        return subprocess.run(
-            [PROGRAM, *words],
-            cwd=tmp_path,
-            env={
-                "PREFECT_DELIVERY_HOME": str(tmp_path / "home"),
-                "HOME": str(tmp_path),
-            },
-            capture_output=True,
-            text=True,
-            check=False,
-        )
+        home = {"PREFECT_DELIVERY_HOME": str(tmp_path / "home"), "HOME": str(tmp_path)}
+        return warm_commands.deliver(words, cwd=tmp_path, env=home)
 
     return run
 
