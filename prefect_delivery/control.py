@@ -21,6 +21,7 @@ from prefect_delivery.ledger import Ledger
 from prefect_delivery.ledger.quarantine import refusal
 from prefect_delivery.lifting import in_the_way, kept_out_of, lift
 from prefect_delivery.logs import LogFile
+from prefect_delivery.masking import without_credentials
 from prefect_delivery.rollbacks import common_target, roll_back
 
 MOST_CHARACTERS: Final = 1000
@@ -80,7 +81,10 @@ def check(
 
 
 def resolved(definition: Pipeline, given: dict[str, str]) -> dict[str, str]:
-    """The variables of a start, with defaults; refuses as `start` does."""
+    """The variables of a start, with defaults; refuses as `start` does.
+
+    They are recorded, so what URLs hold before the host becomes `****`.
+    """
     unknown = sorted(set(given) - set(definition.variables))
     if unknown:
         known = ", ".join(definition.variables) or "none"
@@ -101,7 +105,7 @@ def resolved(definition: Pipeline, given: dict[str, str]) -> dict[str, str]:
             f"variable '{missing[0]}' needs a value",
             hint=f"deliver run {definition.pipeline} -v {missing[0]}=VALUE",
         )
-    return {name: value for name, value in values.items() if value}
+    return {name: without_credentials(value) for name, value in values.items() if value}
 
 
 def checked(definition: Pipeline, revisions: dict[str, str]) -> dict[str, str]:
@@ -121,7 +125,7 @@ def checked(definition: Pipeline, revisions: dict[str, str]) -> dict[str, str]:
     if empty:
         # A source that is pinned to nothing would bring what is newest.
         raise Refused(f"the revision of '{empty[0]}' is empty")
-    return revisions
+    return {name: without_credentials(each) for name, each in revisions.items()}
 
 
 def approve(

@@ -7,8 +7,71 @@ from collections.abc import Iterable, Iterator
 from urllib.parse import quote, quote_plus
 
 HIDDEN = "***"
+REDACTED = "****"
+"""What stands where CodePipeline does not give a secret out."""
+
+SECRET_KEYS = frozenset({"OAuthToken", "ClientSecret", "RefreshToken", "ClientToken"})
+"""Configuration keys of CodePipeline whose values it answers as `****`."""
+
 SHORTEST = 8
 """Characters below which a value is too common a text to be looked for."""
+
+# What a shell, a template or CodePipeline fills in is no secret by itself.
+_FILLED_IN = r"(?:\$|\{\{|<|#\{)"
+# With http(s) a token may stand in the place of the user, so that is hidden as well.
+_CREDENTIALS = re.compile(
+    rf"(https?://|ssh://[^\s/:@]*:)(?![^\s/@]*{_FILLED_IN}|\*+@)[^\s/?#\"']+(?=@)",
+    re.IGNORECASE,
+)
+_PLACEHOLDER = re.compile(rf"\*+|{_FILLED_IN}.*", re.DOTALL)
+# Names of Prefect blocks have small letters, digits and dashes. The digits of a token
+# have them as well.
+_REFERENCE = re.compile(
+    rf"env:\w+|(?![0-9a-f]{{40}}$)[a-z0-9-]+|{_PLACEHOLDER.pattern}"
+)
+NAMES_A_SECRET = ("credentials", "oauth_token")
+"""Parameters of actions that hold the name of a secret."""
+
+_KEYS = "|".join([*sorted(SECRET_KEYS), *NAMES_A_SECRET])
+_SECRET_LINE = re.compile(rf"""\b((?:{_KEYS})["']?\s*[:=]\s*["']?)([^\s"',}}]+)""")
+
+
+def without_credentials(text: str) -> str:
+    """Text with `****` for what URLs in it hold before the host."""
+    return _CREDENTIALS.sub(rf"\1{REDACTED}", text)
+
+
+def holds_credentials(value: str) -> bool:
+    """Whether a value is a URL with credentials in it; text around a URL is ignored."""
+    return not re.search(r"\s", value) and without_credentials(value) != value
+
+
+def is_literal_secret(value: str) -> bool:
+    """Whether a secret's value is there itself, not masked and no reference to it.
+
+    One that is shorter than secrets are stands for none.
+    """
+    return len(value) >= SHORTEST and not _PLACEHOLDER.fullmatch(value)
+
+
+def names_a_secret(value: str) -> bool:
+    """Whether a value can name a Secret block or a variable of the worker."""
+    return _REFERENCE.fullmatch(value) is not None
+
+
+def source_line(text: str) -> str:
+    """A line of a file as it may be shown, with all characters where they were."""
+    text = _CREDENTIALS.sub(lambda found: found[1] + _stars(found), text)
+    return _SECRET_LINE.sub(
+        lambda found: (
+            found[0] if names_a_secret(found[2]) else found[1] + _stars(found)
+        ),
+        text,
+    )
+
+
+def _stars(found: re.Match[str]) -> str:
+    return "*" * (len(found[0]) - len(found[1]))
 
 
 class Masker:

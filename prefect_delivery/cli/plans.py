@@ -12,6 +12,7 @@ from prefect_delivery.definition.variables import references
 from prefect_delivery.engine.conditions import WHENS, When, condition_of
 from prefect_delivery.engine.plan import waves
 from prefect_delivery.errors import Refused
+from prefect_delivery.masking import without_credentials
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -130,7 +131,7 @@ def make_plan(
         variables=[
             PlannedVariable(
                 name=name,
-                value=given.get(name, variable.default),
+                value=_shown(given.get(name, variable.default)),
                 given=name in given,
             )
             for name, variable in definition.variables.items()
@@ -143,6 +144,10 @@ def make_plan(
             for name, spec in definition.environments.items()
         ],
     )
+
+
+def _shown(value: str | None) -> str | None:
+    return value and without_credentials(value)
 
 
 def plan_data(plan: Plan) -> dict[str, Any]:

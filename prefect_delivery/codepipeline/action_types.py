@@ -7,9 +7,6 @@ names; the names themselves follow from rules in `names`.
 
 from dataclasses import dataclass
 
-SECRETS = frozenset({"OAuthToken", "ClientSecret", "RefreshToken", "ClientToken"})
-"""Keys whose values CodePipeline answers as `****`."""
-
 
 @dataclass(frozen=True, kw_only=True)
 class ActionType:

@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field
 from typing import Any
 
+from prefect_delivery.codepipeline.redacted import redacted
 from prefect_delivery.codepipeline.service_model import Checked, check_shape
 from prefect_delivery.codepipeline.structure import check_structure
 from prefect_delivery.definition.document import Document
@@ -21,7 +22,7 @@ class Declaration:
     """A declaration that was checked.
 
     Attributes:
-        pipeline: The declaration itself.
+        pipeline: The declaration itself, without secrets.
         beside: What stood beside it: metadata, tags.
         bare: It stood alone, without `pipeline:` around it.
         root: Where it stands in its file.
@@ -70,8 +71,8 @@ def read_declaration(document: Document) -> Declaration:
     if found.errors:
         raise document.error(found.errors)
     return Declaration(
-        pipeline=pipeline,
-        beside=beside,
+        pipeline=redacted(pipeline),
+        beside=redacted(beside),
         bare=bare,
         root=root,
         document=document,

@@ -7,10 +7,10 @@ Source: CodePipeline user guide, "Pipeline structure reference", "Stage conditio
 from collections.abc import Iterator
 from typing import Any
 
-from prefect_delivery.codepipeline.action_types import SECRETS
 from prefect_delivery.codepipeline.names import type_of, uses_of
 from prefect_delivery.codepipeline.service_model import Checked
 from prefect_delivery.definition.findings import Path, listed, meant, named
+from prefect_delivery.masking import SECRET_KEYS, is_literal_secret
 
 WHENS = ("beforeEntry", "onSuccess", "onFailure")
 _RESULTS = {
@@ -265,7 +265,7 @@ def _check_action(action: Data, path: Path, found: Checked) -> None:
             found.warn(
                 place, f"{kind['provider']} does not know {named(key)}{close}", key=True
             )
-        elif key in SECRETS and _is_clear(configuration[key]):
+        elif key in SECRET_KEYS and is_literal_secret(configuration[key]):
             place = (*path, "configuration", key)
             found.warn(place, f"{named(key)} stands here in clear", key=True)
     for side, limits in (("input", known.inputs), ("output", known.outputs)):
@@ -276,11 +276,6 @@ def _check_action(action: Data, path: Path, found: Checked) -> None:
             )
             message = f"action {label} has {count} {side} artifacts; {kind['provider']} takes {wanted}"
             found.warn((*path, f"{side}Artifacts"), message, key=True)
-
-
-def _is_clear(value: str) -> bool:
-    masked = not value.strip("*") or value.startswith(("{{", "${", "<", "#{"))
-    return not masked
 
 
 def _check_variables(pipeline: Data, root: Path, found: Checked) -> None:

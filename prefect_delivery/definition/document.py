@@ -11,6 +11,7 @@ from typing import Any
 
 from prefect_delivery.definition.findings import Finding, Path
 from prefect_delivery.errors import DefinitionError, Problem
+from prefect_delivery.masking import source_line
 
 MAX_BYTES = 1 << 20
 MAX_DEPTH = 32
@@ -84,6 +85,8 @@ def problem_at(
 ) -> Problem:
     """A problem with its source line, made safe to print."""
     line = lines[place.line - 1] if place.line <= len(lines) else ""
+    # Masked before it is cut, which might leave half of a secret.
+    line = source_line(line)
     text = "".join(char if char.isprintable() else " " for char in line[:160])
     return Problem(
         message=message,

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 from prefect_delivery.definition.catalogue import Catalogue
 from prefect_delivery.definition.configuration import check_environments
+from prefect_delivery.definition.credentials import check_credentials
 from prefect_delivery.definition.events import check_notifications
 from prefect_delivery.definition.findings import Finding
 from prefect_delivery.definition.models import Pipeline
@@ -22,5 +23,6 @@ def check(pipeline: Pipeline, specs: Specs, catalogue: Catalogue) -> Iterator[Fi
     yield from check_structure(pipeline)
     yield from check_triggers(pipeline)
     yield from check_notifications(pipeline)
+    yield from check_credentials(pipeline)
     yield from check_environments(pipeline.environments, catalogue)
     yield from check_wiring(pipeline, specs)

@@ -15,9 +15,11 @@ CANARIES = {
     "access key": "canary/of+the/access+key/0123456789abcdef",
     "secrets manager": "canary-of-secrets-manager",
     "parameter store": "canary-of-the-parameter-store",
+    "url": "canary-of-the-url",
 }
 DEFINITION = """\
 pipeline: shop
+variables: {mirror: {default: "https://git.example/shop"}}
 stages:
   Source:
     actions:
@@ -34,7 +36,9 @@ stages:
             - test -n "$TOKEN" && echo "$TOKEN"
             - echo "token=$TOKEN" >&2
             - env | sort
+            - echo "mirror=$MIRROR"
             - echo "length=${#TOKEN}" > dist/length
+          environment: {MIRROR: "#{variables.mirror}"}
           secrets: {TOKEN: "env:CANARY"}
       spec: {uses: build/buildspec, inputs: app}
       fails:
@@ -100,9 +104,10 @@ def test_no_secret_is_left_anywhere(
         "CANARY": CANARIES["environment"],
     }
     work.mkdir()
+    mirror = f"https://ann:{CANARIES['url']}@git.example/shop"
 
     done = subprocess.run(
-        [PROGRAM, "run", "--local"],
+        [PROGRAM, "run", "--local", "-v", f"mirror={mirror}"],
         cwd=repository,
         env=environment,
         capture_output=True,
@@ -121,6 +126,7 @@ def test_no_secret_is_left_anywhere(
         check=True,
     ).stdout
     assert shown.count("***") > 4
+    assert "mirror=https://****@git.example/shop" in shown
 
     objects = client("s3").list_objects_v2(Bucket=bucket)["Contents"]
     assert any("/packs/" in each["Key"] for each in objects)
