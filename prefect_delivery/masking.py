@@ -29,7 +29,7 @@ _PLACEHOLDER = re.compile(rf"\*+|{_FILLED_IN}.*", re.DOTALL)
 _REFERENCE = re.compile(
     rf"env:\w+|(?![0-9a-f]{{40}}$)[a-z0-9-]+|{_PLACEHOLDER.pattern}"
 )
-NAMES_A_SECRET = ("credentials", "oauth_token")
+NAMES_A_SECRET = ("api_token", "credentials", "oauth_token")
 """Parameters of actions that hold the name of a secret."""
 
 _KEYS = "|".join([*sorted(SECRET_KEYS), *NAMES_A_SECRET])

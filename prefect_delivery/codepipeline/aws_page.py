@@ -36,11 +36,16 @@ says that it is missing.
 | CodePipeline | Here | Inputs | Outputs |
 |---|---|---|---|
 """
+_CUSTOM = """\
+| Build, Test / Jenkins (owner Custom) | [`build/jenkins`, `test/jenkins`](reference/actions.md) | 0 to 5 | 0 to 5 |
+"""
 
 
 def aws_page(catalogue: Catalogue) -> str:
     """A line for each type of action and of rule."""
-    lines = [_line(each, catalogue) for each in (*ACTIONS, *RULES)]
+    lines = [_line(each, catalogue) for each in ACTIONS]
+    lines += _CUSTOM.splitlines()
+    lines += [_line(each, catalogue) for each in RULES]
     return _HEAD + "\n".join(lines) + "\n"
 
 
