@@ -12,6 +12,7 @@ import tempfile
 import threading
 import time
 import zipfile
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -224,7 +225,8 @@ class CodeBuild:
                 start_new_session=True,
             )
             self.processes[build["id"]] = process
-            self._keep_log(build, process)
+            assert process.stdout
+            self._keep_log(build, process.stdout)
             ok = process.wait() == 0
             if ok:
                 self._upload(build, asked, spec.get("artifacts", {}), Path(work))
@@ -233,15 +235,21 @@ class CodeBuild:
                     dict(zip(("name", "value"), line.split("=", 1), strict=True))
                     for line in (lines.read_text().splitlines() if exported else [])
                 ]
-        status = "STOPPED" if build.get("_stopped") else "SUCCEEDED" if ok else "FAILED"
         said = (
             f"Error while executing command. Reason: exit status {process.returncode}"
         )
+        self._end(build, None if ok else said)
+
+    def _end(self, build: Data, failure: str | None) -> None:
+        status = "FAILED" if failure else "SUCCEEDED"
+        status = "STOPPED" if build.get("_stopped") else status
         build["phases"].append(
             {
                 "phaseType": "BUILD",
                 "phaseStatus": status,
-                "contexts": [] if ok else [{"statusCode": "E", "message": said}],
+                "contexts": (
+                    [{"statusCode": "E", "message": failure}] if failure else []
+                ),
             }
         )
         build["buildStatus"] = status
@@ -257,15 +265,14 @@ class CodeBuild:
             zipfile.ZipFile(io.BytesIO(body)).extractall(folder / name)
         return {name: str(folder / name) for name in places}
 
-    def _keep_log(self, build: Data, process: "subprocess.Popen[bytes]") -> None:
+    def _keep_log(self, build: Data, lines: Iterable[bytes]) -> None:
         logs, place = self.client("logs"), build["logs"]
         group, stream = place["groupName"], place["streamName"]
         with self.lock:
             if not logs.describe_log_groups(logGroupNamePrefix=group)["logGroups"]:
                 logs.create_log_group(logGroupName=group)
         logs.create_log_stream(logGroupName=group, logStreamName=stream)
-        assert process.stdout
-        for line in process.stdout:
+        for line in lines:
             event = {"timestamp": int(time.time() * 1000), "message": line.decode()}
             logs.put_log_events(
                 logGroupName=group, logStreamName=stream, logEvents=[event]
