@@ -10,6 +10,7 @@ from typing import Any
 
 import certifi
 from prefect.client import orchestration
+from prefect.settings import get_current_settings
 
 
 class _Shared:
@@ -25,4 +26,5 @@ def share() -> None:
     module: Any = orchestration
     # Only there: programs of others may change the contexts that they make.
     module.ssl = _Shared
-    _Shared.create_default_context(cafile=certifi.where())
+    file = get_current_settings().api.ssl_cert_file or certifi.where()
+    _Shared.create_default_context(cafile=file)
