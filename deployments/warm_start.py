@@ -23,6 +23,7 @@ from prefect.client.schemas import FlowRun, State
 from prefect.exceptions import PrefectException
 from prefect.flows import load_flow_from_flow_run
 from prefect.logging.loggers import flow_run_logger, get_logger
+from prefect.states import Cancelled, Cancelling
 from prefect.workers.base import BaseWorker
 
 from prefect_delivery.deployments.forker import signal_group
@@ -162,10 +163,11 @@ class Runs:
         Returns:
             Exit code and process number; None when it was not begun.
         """
+        hooks = _Hooks(self._nursery, job)
         common: dict[str, Any] = {
             "process_manager": self._processes,
             "state_proposer": self._proposer,
-            "hook_runner": _Hooks(self._nursery, job),
+            "hook_runner": hooks,
         }
         self._managers[flow_run.id] = CancellationManager(
             event_emitter=self._events,
@@ -183,6 +185,7 @@ class Runs:
         try:
             ended = await executor.submit(task_status=_Started(started))
             await self._cancelled(flow_run.id)
+            await self._finish_cancellation(flow_run, hooks)
         except anyio.get_cancelled_exc_class():
             with anyio.CancelScope(shield=True):
                 await self._end(flow_run)
@@ -194,7 +197,10 @@ class Runs:
         return ended.status_code, ended.handle.pid
 
     def cancel(self, flow_run_id: UUID) -> None:
-        """Begin to end a run that somebody cancels; nothing where it does not go on."""
+        """Begin to end a run that somebody cancels; nothing where it does not go on.
+
+        One that has no process yet will find out: Prefect does not let it begin.
+        """
         if flow_run_id in self.alive:
             self._cancelling[flow_run_id] = asyncio.create_task(
                 self._cancel(flow_run_id)
@@ -223,6 +229,22 @@ class Runs:
                     flow_run, "Its worker was stopped while it ran."
                 )
         await self._processes.remove(flow_run.id)
+
+    async def _finish_cancellation(self, flow_run: FlowRun, hooks: "_Hooks") -> None:
+        """Say that a run is cancelled whose process has ended and could not say so.
+
+        It was cancelled before it had a process that could be ended. Prefect lets
+        nothing become of such a run, and leaves it as it is.
+        """
+        if not await self._is_cancelling(flow_run.id):
+            return
+        await hooks.run_cancellation_hooks(flow_run, Cancelling())
+        said: State[Any] = Cancelled(message="It was cancelled before it began.")
+        try:
+            await self._client.set_flow_run_state(flow_run.id, said, force=True)
+        except (HTTPError, PrefectException) as error:
+            # Reconciling makes up for it.
+            self._logger.warning("'%s' is not cancelled yet: %r", flow_run.name, error)
 
     async def _is_cancelling(self, flow_run_id: UUID) -> bool:
         if flow_run_id in self._cancelling:

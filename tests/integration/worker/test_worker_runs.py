@@ -1,5 +1,6 @@
 """Runs that a warm worker carries out, from their beginning to any of their ends."""
 
+import asyncio
 from collections import Counter
 from pathlib import Path
 from statistics import median
@@ -8,9 +9,14 @@ from uuid import UUID
 import pytest
 from deployed import Deployed, until
 from prefect.client.schemas.filters import LogFilter, LogFilterFlowRunId
+from prefect.settings import PREFECT_API_URL, temporary_settings
+from prefect.states import Pending
 from repository import Shop
 from work_pools import Pool
 
+from prefect_delivery.deployments.nursery import Nursery
+from prefect_delivery.deployments.warm_start import Job, Runs
+from prefect_delivery.deployments.worker import PRELOADED
 from prefect_delivery.engine.state import Status
 
 NOTED = "worker_flows.noted"
@@ -119,6 +125,33 @@ def test_a_cancelled_run_ends_with_all_it_started_and_calls_its_hooks(
     assert hook["state"] == "Cancelling"
     assert hook["pid"] not in (run.note("begun")["pid"], warm.worker.process.pid)
     assert not run.noted("crashed")
+
+
+def test_a_run_that_is_cancelled_before_it_has_a_process_is_cancelled(
+    pool: Pool,
+) -> None:
+    run = pool.ask(NOTED, seconds=600)
+    # As it is when a worker has taken it, and has begun no process for it yet.
+    pool.client.set_flow_run_state(run.id, Pending(), force=True)
+    taken = run.stands()
+    run.cancel()
+    assert run.stands().state_name == "Cancelling"
+
+    async def begin() -> None:
+        nursery = Nursery([*PRELOADED], pool.machine.environment)
+        async with Runs(nursery, "worker") as runs:
+            runs.cancel(run.id)
+            folder = pool.machine.folder
+            await runs.run(taken, Job(pool.machine.environment, folder), print)
+        await nursery.close()
+
+    assert pool.machine.url
+    with temporary_settings({PREFECT_API_URL: pool.machine.url}):
+        asyncio.run(begin())
+
+    assert run.stands().state_name == "Cancelled"
+    assert run.note("cancelled")["state"] == "Cancelling"
+    assert not run.noted("begun")
 
 
 def test_a_run_that_is_killed_has_crashed(warm: Pool) -> None:
