@@ -1,14 +1,21 @@
 """The server as a process: what it took survives it, and nobody overwhelms it."""
 
+import os
 from collections import Counter
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from itertools import islice
 from pathlib import Path
 
+import httpx
 import webhooks
 from delivery_server import DeliveryServer, Gate
 from deployed import until
 from deployed_repository import DeployedRepository
 from git_http import GitServer
+from webhooks import Delivery
 
+MANY = int(os.environ.get("DELIVERY_WEBHOOKS", "40"))
+"""Deliveries among which the server is killed; 800 is what is promised."""
 MAIN = "{push: {branches: [main]}}"
 
 
@@ -69,6 +76,57 @@ def test_what_was_accepted_is_carried_out_once_though_the_server_is_killed(
     (execution,) = there.ledger.executions.list()
     assert execution.revisions == {"app": commit}
     there.ledger.audit.verify()
+
+
+def test_all_that_was_accepted_among_many_starts_once_though_the_server_is_killed(
+    there: DeployedRepository, server: DeliveryServer
+) -> None:
+    there.deploy("shop", "{push: {tags: ['v*']}}")
+    commit = there.developer.commit("one", {"a": "1"})
+    refs = [f"refs/tags/v{number}" for number in range(MANY)]
+    there.developer.push(*[f"HEAD:{ref}" for ref in refs])
+    deliveries = {
+        ref: webhooks.github("push", webhooks.push(there.url, commit, ref))
+        for ref in refs
+    }
+    limits = {"burst": 3 * MANY, "waiting": 2 * MANY}
+
+    server.start(**limits)
+    with ThreadPoolExecutor(16) as senders:
+        asked = {
+            senders.submit(_answer, server, delivery): ref
+            for ref, delivery in deliveries.items()
+        }
+        for _ in islice(as_completed(asked), MANY // 4):
+            pass
+        server.kill()
+    accepted = {ref for answer, ref in asked.items() if answer.result() == 202}
+    server.start(**limits)
+    until(lambda: there.ledger.inbox.waiting() == 0, "the inbox", 120 + 5 * MANY)
+    once = _started(there)
+    # Who had no answer sends it again, and who had one may, too.
+    again = server.post_all([*deliveries.values()], senders=16)
+    until(lambda: there.ledger.inbox.waiting() == 0, "the inbox", 120 + 5 * MANY)
+
+    assert len(accepted) >= MANY // 4
+    assert len(accepted) < MANY, "the server was killed too late"
+    assert accepted <= once.keys()
+    assert set(again) == {200, 202}
+    assert _started(there) == dict.fromkeys(refs, 1)
+    there.ledger.audit.verify()
+
+
+def _answer(server: DeliveryServer, delivery: Delivery) -> int | None:
+    try:
+        return server.post(delivery)
+    except httpx.HTTPError:
+        return None  # the server is gone
+
+
+def _started(there: DeployedRepository) -> Counter[str]:
+    """How many executions each tag has started."""
+    found = there.ledger.executions.list(limit=2 * MANY)
+    return Counter(f"refs/tags/{each.trigger.removeprefix('tag ')}" for each in found)
 
 
 def test_a_flood_is_turned_away_and_takes_no_memory(
