@@ -8,6 +8,7 @@ from uuid import UUID
 
 import prefect
 from httpx import HTTPStatusError
+from prefect.client.base import ServerType
 from prefect.client.orchestration import SyncPrefectClient, get_client
 from prefect.client.schemas.actions import WorkPoolCreate
 from prefect.client.schemas.objects import WorkerStatus
@@ -117,8 +118,20 @@ class Live:
         return [reason for reason in found if reason]
 
     def other_version(self) -> str | None:
-        """What a person should know of the server's version, if anything."""
+        """What a person should know of the server's version, if anything.
+
+        Raises:
+            Refused: It is of another major version, with which nothing would work.
+        """
+        if self.client.server_type is ServerType.CLOUD:
+            return None  # has all that any client uses
         theirs, ours = self.client.api_version(), prefect.__version__
+        if theirs.split(".")[0] != ours.split(".")[0]:
+            raise Refused(
+                f"the server at {self.client.api_url} runs Prefect {theirs},"
+                f" and here is {ours}: their major versions must be the same",
+                hint="set PREFECT_API_URL to another server, or upgrade that one",
+            )
         if theirs.split(".")[:2] == ours.split(".")[:2]:
             return None
         return (

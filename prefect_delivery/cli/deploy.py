@@ -122,10 +122,10 @@ def deploy(
     from prefect_delivery.deployments.live import live
 
     with UseServer(local=False), live() as server:
-        if notify is not None:
-            block_of(server.client, notify)  # refused before anything is changed
         if other := server.other_version():
             complain(f"warning: {other}")
+        if notify is not None:
+            block_of(server.client, notify)  # refused before anything is changed
         server.check_job_variables(pool, options["job_variables"])
         pools = {pool for each in found.values() for pool in each.pools}
         for told in server.check_pools(sorted(pools)):

@@ -4,6 +4,7 @@ from typing import cast
 
 import prefect
 import pytest
+from prefect.client.base import ServerType
 from prefect.client.orchestration import SyncPrefectClient
 
 from prefect_delivery.definition import load
@@ -13,6 +14,7 @@ from prefect_delivery.deployments.definitions import (
     settings_of,
 )
 from prefect_delivery.deployments.live import Live
+from prefect_delivery.errors import Refused
 from prefect_delivery.flows.pipeline import pipeline
 
 TEXT = """
@@ -52,8 +54,10 @@ def test_schedules_that_differ_have_names_that_differ() -> None:
 class _OtherServer:
     """There cannot be a server of another version of Prefect here."""
 
-    def __init__(self, version: str) -> None:
-        self.version = version
+    api_url = "http://other.example/api"
+
+    def __init__(self, version: str, kind: ServerType = ServerType.SERVER) -> None:
+        self.version, self.server_type = version, kind
 
     def api_version(self) -> str:
         return self.version
@@ -66,3 +70,16 @@ def test_a_server_of_another_version_is_warned_of(version: str, warned: bool) ->
     told = Live(cast("SyncPrefectClient", _OtherServer(version))).other_version()
 
     assert (told is not None and version in told) is warned
+
+
+def test_a_server_of_another_major_version_is_refused() -> None:
+    other = Live(cast("SyncPrefectClient", _OtherServer("2.20.14")))
+
+    with pytest.raises(Refused, match=r"other\.example/api runs Prefect 2\.20\.14"):
+        other.other_version()
+
+
+def test_prefect_cloud_has_any_version() -> None:
+    cloud = _OtherServer("0.1.0", ServerType.CLOUD)
+
+    assert Live(cast("SyncPrefectClient", cloud)).other_version() is None
