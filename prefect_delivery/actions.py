@@ -47,6 +47,7 @@ __all__ = [
     "Report",
     "Seconds",
     "ShellLine",
+    "Watched",
     "action",
 ]
 
@@ -56,6 +57,7 @@ R = TypeVar("R")
 ACTION = "delivery_action"
 VARIABLES = "delivery_variables"
 CACHEABLE = "delivery_cacheable"
+WATCHED = "delivery_watched"
 """Attributes of a task in which `@action` notes what it was told."""
 
 UNSURE: Final = (OSError, TransportError)
@@ -72,6 +74,25 @@ ShellLine = Annotated[str, Field(json_schema_extra={"x-no-variables": True})]
 """A line for a shell. `#{...}` is refused in it: values reach a shell by environment."""
 Patterns = dict[str, list[str]]
 """Artifacts by name, each with the glob patterns of its files."""
+
+
+Configuration = Mapping[str, Any]
+"""What a definition says of an action in `with:`, its variables filled in."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Watched:
+    """How changes of a source are found that nobody tells of.
+
+    Attributes:
+        address: Names the source: the same for the same source, and for no other.
+        look: The cheap question for what it has now: revisions by ref, `OBJECT` where
+            it is one thing; empty where it has nothing yet. It answers within half a
+            minute, and raises `ActionFailed` where the source cannot be read.
+    """
+
+    address: Callable[[Configuration], str]
+    look: Callable[[Configuration], dict[str, str]]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -295,6 +316,7 @@ def action(
     *,
     variables: Mapping[str, str] | None = None,
     cacheable: bool = False,
+    watched: Watched | None = None,
 ) -> Callable[[Callable[P, R]], Task[P, R]]:
     """Make a Prefect task of a function, to be used in pipelines as `name`.
 
@@ -305,6 +327,7 @@ def action(
         cacheable: Whether a definition may say `cache` of it: its outputs are all that
             it does, and come of nothing but its inputs, its configuration, the values
             of `secrets`, the container image `image` or else the machine it runs on.
+        watched: Of a source that is no git repository: how `watch` finds its changes.
     """
 
     def decorate(function: Callable[P, R]) -> Task[P, R]:
@@ -313,6 +336,7 @@ def action(
         setattr(made, ACTION, name)
         setattr(made, VARIABLES, dict(variables or {}))
         setattr(made, CACHEABLE, cacheable)
+        setattr(made, WATCHED, watched)
         return made
 
     return decorate

@@ -13,6 +13,7 @@ import keyword
 import pkgutil
 import sys
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -23,7 +24,7 @@ from prefect.blocks.core import Block
 import prefect_delivery.blocks
 import prefect_delivery.tasks
 import prefect_delivery.tasks.alarms
-from prefect_delivery.actions import ACTION
+from prefect_delivery.actions import ACTION, WATCHED, Watched
 from prefect_delivery.definition.catalogue import (
     ACTIONS_GROUP,
     FILE,
@@ -39,7 +40,14 @@ from prefect_delivery.tasks.rules.alarm import is_alarm
 _FOLDERS = {"rule": "rules"}
 """Categories whose folder under `tasks` is called otherwise."""
 
-__all__ = ["derive", "environment_schema", "model_schema", "spec_of", "task_of"]
+__all__ = [
+    "derive",
+    "environment_schema",
+    "model_schema",
+    "spec_of",
+    "task_of",
+    "watched_of",
+]
 
 
 def task_of(uses: str) -> Task[..., Any]:
@@ -70,6 +78,19 @@ def task_of(uses: str) -> Task[..., Any]:
         f"no action '{uses}' is installed here",
         hint="install the package that brings it, where the pipeline runs",
     )
+
+
+@cache
+def watched_of(uses: str) -> Watched | None:
+    """How changes of a source are found, as its action declares it; None if it does not.
+
+    Args:
+        uses: `source/provider`.
+    """
+    try:
+        return getattr(task_of(uses), WATCHED, None)
+    except Refused:
+        return None  # it is not installed here
 
 
 def derive() -> Catalogue:

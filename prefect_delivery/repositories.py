@@ -1,7 +1,9 @@
-"""When two addresses mean the same git repository."""
+"""When two addresses mean the same repository."""
 
 import re
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 from urllib.parse import unquote, urlsplit
 
 _SCP = re.compile(r"(?:[^@/:]+@)?(\[[^\]]+\]|[^/:@\[\]]+):(?!//)(.+)", re.DOTALL)
@@ -35,3 +37,10 @@ def identity_of(url: str) -> str:
 
 def _path(path: str) -> str:
     return path.strip("/").removesuffix(".git")
+
+
+def place_of(configuration: Mapping[str, Any]) -> str:
+    """Account and region, of a source at AWS, as far as its configuration names them."""
+    account = configuration.get("role_arn") or configuration.get("credentials")
+    named = (account, configuration.get("region"))
+    return ".".join(str(part) for part in named if part)

@@ -16,12 +16,15 @@ from prefect_delivery.definition.models import (
     PullRequestFilter,
 )
 from prefect_delivery.definition.variables import resolve
-from prefect_delivery.repositories import identity_of
+from prefect_delivery.registry import watched_of
+from prefect_delivery.repositories import identity_of, place_of
 
 
 @dataclass(frozen=True, kw_only=True)
 class WatchedSource:
     """A source action that changes are known of.
+
+    Those of git are known here; any other says itself how it is watched.
 
     Attributes:
         address: The same for the same source, however it is named.
@@ -84,19 +87,11 @@ def _address(uses: str, found: dict[str, Any]) -> str | None:
         case "source/connection":
             return f"{found.get('connection_arn')}/{found.get('full_repository_id')}"
         case "source/codecommit":
-            return f"codecommit://{_place(found)}/{found.get('repository_name')}"
-        case "source/s3":
-            return f"s3://{found.get('s3_bucket')}/{found.get('s3_object_key')}"
-        case "source/ecr":
-            tag = found.get("image_tag", "latest")
-            return f"ecr://{_place(found)}/{found.get('repository_name')}:{tag}"
-        case _:
-            return None
-
-
-def _place(found: dict[str, Any]) -> str:
-    account = found.get("role_arn") or found.get("credentials")
-    return ".".join(str(part) for part in (account, found.get("region")) if part)
+            return f"codecommit://{place_of(found)}/{found.get('repository_name')}"
+    if not uses.startswith("source/"):
+        return None
+    watched = watched_of(uses)
+    return watched.address(found) if watched else None
 
 
 def configuration_of(definition: Pipeline, action: Action) -> dict[str, Any] | None:

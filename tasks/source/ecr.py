@@ -2,14 +2,49 @@
 
 import json
 
-from prefect_delivery.actions import Artifact, Job, Outputs, action
-from prefect_delivery.blocks.aws_session import aws_session
+from botocore.exceptions import ClientError  # type: ignore[import-untyped]  # no py.typed
+
+from prefect_delivery.actions import (
+    Artifact,
+    Configuration,
+    Job,
+    Outputs,
+    Watched,
+    action,
+)
+from prefect_delivery.blocks.aws_session import aws_session, code_of
+from prefect_delivery.changes import OBJECT
+from prefect_delivery.repositories import place_of
+from prefect_delivery.tasks.source.asking_aws import BRIEF, session_of
 
 FILE = "imageDetail.json"
 
 
+def _address(configuration: Configuration) -> str:
+    tag = configuration.get("image_tag", "latest")
+    name = configuration["repository_name"]
+    return f"ecr://{place_of(configuration)}/{name}:{tag}"
+
+
+def _look(configuration: Configuration) -> dict[str, str]:
+    """The digest of the image that a tag points to."""
+    tag = configuration.get("image_tag", "latest")
+    with session_of(configuration) as aws:
+        try:
+            found = aws.client("ecr", BRIEF).describe_images(
+                repositoryName=configuration["repository_name"],
+                imageIds=[{"imageTag": tag}],
+            )
+        except ClientError as error:
+            if code_of(error) == "ImageNotFoundException":
+                return {}
+            raise
+    return {OBJECT: found["imageDetails"][0]["imageDigest"]}
+
+
 @action(
     "source/ecr",
+    watched=Watched(address=_address, look=_look),
     variables={
         "RegistryId": "Account of the registry.",
         "RepositoryName": "Name of the repository.",

@@ -5,13 +5,44 @@ from pathlib import PurePosixPath
 
 from botocore.exceptions import ClientError  # type: ignore[import-untyped]  # no py.typed
 
-from prefect_delivery.actions import ActionFailed, Artifact, Job, Outputs, action
+from prefect_delivery.actions import (
+    ActionFailed,
+    Artifact,
+    Configuration,
+    Job,
+    Outputs,
+    Watched,
+    action,
+)
 from prefect_delivery.blocks.aws_session import aws_session, code_of
+from prefect_delivery.changes import OBJECT, UNPINNED
 from prefect_delivery.tasks.bundles import LARGEST, bring, unpack
+from prefect_delivery.tasks.source.asking_aws import BRIEF, session_of
+
+
+def _address(configuration: Configuration) -> str:
+    return f"s3://{configuration['s3_bucket']}/{configuration['s3_object_key']}"
+
+
+def _look(configuration: Configuration) -> dict[str, str]:
+    """The version of an object; in a bucket without versions its entity tag."""
+    bucket, key = configuration["s3_bucket"], configuration["s3_object_key"]
+    with session_of(configuration) as aws:
+        try:
+            found = aws.client("s3", BRIEF).head_object(Bucket=bucket, Key=key)
+        except ClientError as error:
+            if code_of(error) in {"404", "NoSuchKey"}:
+                return {}
+            raise
+    version = found.get("VersionId", "null")
+    if version == "null":
+        return {OBJECT: UNPINNED + found["ETag"].strip('"')}
+    return {OBJECT: version}
 
 
 @action(
     "source/s3",
+    watched=Watched(address=_address, look=_look),
     variables={
         "BucketName": "Name of the bucket.",
         "ETag": "Entity tag of the object.",
