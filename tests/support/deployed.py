@@ -23,6 +23,7 @@ from prefect.client.schemas.filters import (
     FlowRunFilterId,
 )
 from prefect.states import Cancelling
+from prefect_database import put_empty_database
 from repository import Shop
 from ruamel.yaml import YAML
 from warm_commands import deliver
@@ -82,6 +83,8 @@ class Server:
     def start(self) -> None:
         """Start it, or start it again on the same port and database."""
         self.home.mkdir(parents=True, exist_ok=True)
+        if not (self.home / "prefect.db").exists():
+            put_empty_database(self.home / "prefect.db")
         with (self.home / "server.log").open("ab") as log:
             self._process = subprocess.Popen(
                 [BIN / "prefect", "server", "start", "--port", str(self.port)],
