@@ -16,6 +16,7 @@ import psutil
 from git_http import free_port
 from prefect.client.orchestration import SyncPrefectClient
 from prefect.client.schemas import FlowRun
+from prefect.client.schemas.actions import WorkPoolCreate
 from prefect.client.schemas.filters import (
     ArtifactFilter,
     ArtifactFilterKey,
@@ -313,15 +314,13 @@ def deploy(machine: Machine, pool: str, kind: str = "process") -> Iterator[Deplo
     folder = machine.folder / "empty"
     folder.mkdir()
     (folder / "prefect.yaml").write_text(PREFECT_YAML % {"pool": pool})
-    for command in (
-        ["work-pool", "create", pool, "--type", kind],
-        ["--no-prompt", "deploy", "--all"],
-    ):
-        done = machine.call("prefect", *command, folder=folder)
-        assert done.returncode == 0, done.stdout + done.stderr
+    assert machine.url is not None
     try:
-        assert machine.url is not None
         with SyncPrefectClient(machine.url) as client:
+            client.create_work_pool(WorkPoolCreate(name=pool, type=kind))
+            words = ["--no-prompt", "deploy", "--all"]
+            done = machine.call("prefect", *words, folder=folder)
+            assert done.returncode == 0, done.stdout + done.stderr
             made = Deployed(machine, pool, start_worker(machine, pool, kind), client)
             yield made
     finally:
