@@ -21,6 +21,7 @@ from prefect.client.orchestration import SyncPrefectClient
 from supervisor.xmlrpc import (  # type: ignore[import-untyped]
     SupervisorTransport,
 )
+from warm_commands import deliver
 
 from prefect_delivery.engine.state import Execution
 from prefect_delivery.ledger import Ledger
@@ -97,10 +98,13 @@ class Installation:
     ) -> "subprocess.CompletedProcess[str]":
         """Run a command as a person who has read `processes.env`, and set `more`."""
         name, *arguments = command
+        where, environment = folder or self.folder, {**self.environment, **(more or {})}
+        if name == "deliver":
+            return deliver(arguments, cwd=where, env=environment, timeout=240)
         return subprocess.run(
             [BIN / name, *arguments],
-            cwd=folder or self.folder,
-            env={**self.environment, **(more or {})},
+            cwd=where,
+            env=environment,
             stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,

@@ -28,8 +28,8 @@ PROGRAM = Path(sys.executable).with_name("deliver")
 STREAMS = 3
 NEED_PREFECT = {"compare"}
 """Modules of commands that import Prefect at once; the others do when they need it."""
-INTERPRETER = ("PYTHON", "LANG", "LC_", "TZ")
-"""Beginnings of the variables that the interpreter itself reads when it starts."""
+AT_START = ("PYTHON", "LANG", "LC_", "TZ", "LD_", "FAKETIME")
+"""Beginnings of the variables that count when a program starts, and not later."""
 
 
 def deliver(
@@ -54,7 +54,7 @@ def deliver(
         said = [readers.submit(_read, end) for end in (read_out, read_err)]
         with theirs:
             given = [nothing, out, err, theirs.fileno()]
-            socket.send_fds(_server(_interpreter(env)), [b"x"], given)
+            socket.send_fds(_server(_at_start(env)), [b"x"], given)
         for stream in (nothing, out, err):
             os.close(stream)
         job = {"words": list(words), "folder": str(cwd), "environment": dict(env)}
@@ -77,22 +77,22 @@ def _read(end: int) -> str:
         return stream.read()
 
 
-def _interpreter(environment: Mapping[str, str]) -> frozenset[tuple[str, str]]:
+def _at_start(environment: Mapping[str, str]) -> frozenset[tuple[str, str]]:
     return frozenset(
         (name, value)
         for name, value in environment.items()
-        if name.startswith(INTERPRETER)
+        if name.startswith(AT_START)
     )
 
 
 @cache
-def _server(interpreter: frozenset[tuple[str, str]]) -> socket.socket:
+def _server(started: frozenset[tuple[str, str]]) -> socket.socket:
     """The way to a process that forks; it ends when this process does."""
     ours, theirs = socket.socketpair(type=socket.SOCK_SEQPACKET)
     with theirs:
         subprocess.Popen(
             [sys.executable, __file__, str(theirs.fileno())],
-            env={"PATH": os.environ["PATH"], **dict(interpreter)},
+            env={"PATH": os.environ["PATH"], **dict(started)},
             pass_fds=[theirs.fileno()],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
