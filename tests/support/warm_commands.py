@@ -54,7 +54,8 @@ def deliver(
         said = [readers.submit(_read, end) for end in (read_out, read_err)]
         with theirs:
             given = [nothing, out, err, theirs.fileno()]
-            socket.send_fds(_server(_at_start(env)), [b"x"], given)
+            forks, _ = _server(_at_start(env))
+            socket.send_fds(forks, [b"x"], given)
         for stream in (nothing, out, err):
             os.close(stream)
         job = {"words": list(words), "folder": str(cwd), "environment": dict(env)}
@@ -67,6 +68,8 @@ def deliver(
             code = int(ours.recv(16))
         except TimeoutError:
             os.kill(pid, SIGKILL)
+            ours.settimeout(None)
+            ours.recv(16)
             raise subprocess.TimeoutExpired(words, timeout or 0) from None
         texts = [each.result() for each in said]
     return subprocess.CompletedProcess([str(PROGRAM), *words], code, *texts)
@@ -86,18 +89,20 @@ def _at_start(environment: Mapping[str, str]) -> frozenset[tuple[str, str]]:
 
 
 @cache
-def _server(started: frozenset[tuple[str, str]]) -> socket.socket:
-    """The way to a process that forks; it ends when this process does."""
+def _server(
+    started: frozenset[tuple[str, str]],
+) -> tuple[socket.socket, "subprocess.Popen[bytes]"]:
+    """A process that forks, and the way to it; it ends when this process does."""
     ours, theirs = socket.socketpair(type=socket.SOCK_SEQPACKET)
     with theirs:
-        subprocess.Popen(
+        process = subprocess.Popen(
             [sys.executable, __file__, str(theirs.fileno())],
             env={"PATH": os.environ["PATH"], **dict(started)},
             pass_fds=[theirs.fileno()],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
         )
-    return ours
+    return ours, process
 
 
 class _Late(Loader):
