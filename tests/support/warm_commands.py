@@ -52,12 +52,13 @@ def deliver(
     ours, theirs = socket.socketpair()
     with ours, ThreadPoolExecutor(2) as readers:
         said = [readers.submit(_read, end) for end in (read_out, read_err)]
-        with theirs:
-            given = [nothing, out, err, theirs.fileno()]
+        try:
             forks, _ = _server(_at_start(env))
-            socket.send_fds(forks, [b"x"], given)
-        for stream in (nothing, out, err):
-            os.close(stream)
+            socket.send_fds(forks, [b"x"], [nothing, out, err, theirs.fileno()])
+        finally:
+            theirs.close()
+            for stream in (nothing, out, err):
+                os.close(stream)
         job = {"words": list(words), "folder": str(cwd), "environment": dict(env)}
         answers = ours.makefile("rw")
         answers.write(json.dumps(job) + "\n")
