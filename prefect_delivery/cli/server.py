@@ -1,4 +1,4 @@
-"""The command `server`: take webhooks, and serve actions that run elsewhere."""
+"""The command `server`: take webhooks, serve remote actions and job workers."""
 
 import logging
 import signal
@@ -22,7 +22,9 @@ def server(
     A forge sends webhooks to `/delivery/hooks/NAME`, with the name of a connection in the
     configuration; `docs/webhooks.md` says what is in there. What is accepted is kept in
     the ledger before it is answered. Actions with `runs_on` reach it at
-    PREFECT_DELIVERY_SERVER_URL; see `docs/work-pools.md`. Put a proxy with TLS before it.
+    PREFECT_DELIVERY_SERVER_URL; see `docs/work-pools.md`. Job workers of custom actions
+    poll `/delivery/codepipeline`; see `docs/job-workers.md`. Put a proxy with TLS before
+    it.
 
     For example:
 
@@ -57,6 +59,9 @@ def server(
     for name, connection in configuration.connections.items():
         places = one_line(", ".join(connection.repositories))
         write(f"http://{host}:{port}/delivery/hooks/{name}  {places}")
+    for name, worker in configuration.workers.items():
+        kinds = one_line(", ".join(worker.actions))
+        write(f"http://{host}:{port}/delivery/codepipeline  job worker {name}: {kinds}")
     write(f"http://{host}:{port}/delivery/actions  for actions with runs_on")
     with Ledger.open() as ledger:
         uvicorn.run(

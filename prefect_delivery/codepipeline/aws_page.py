@@ -37,6 +37,8 @@ says that it is missing.
 |---|---|---|---|
 """
 _CUSTOM = """\
+| Source (owner Custom) | [`source/custom-action`](job-workers.md) | 0 | 1 |
+| Build, Test, Deploy, Invoke, Approval (owner Custom) | [`invoke/custom-action`](job-workers.md) | 0 to 5 | 0 to 5 |
 | Build, Test / Jenkins (owner Custom) | [`build/jenkins`, `test/jenkins`](reference/actions.md) | 0 to 5 | 0 to 5 |
 """
 

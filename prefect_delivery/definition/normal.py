@@ -43,10 +43,12 @@ def normal(pipeline: Pipeline, specs: Specs) -> Pipeline:
 def may_run_elsewhere(action: Action) -> bool:
     """Whether an action needs nothing of where the pipeline runs.
 
-    Sources note what they saw last, approvals wait in the ledger, and deployments hold
-    the lease of an environment.
+    Sources note what they saw last, approvals and the jobs of custom actions wait in
+    the ledger, and deployments hold the lease of an environment.
     """
-    return action.uses.partition("/")[0] not in {"source", "approval", "deploy"}
+    return action.uses != "invoke/custom-action" and action.uses.partition("/")[
+        0
+    ] not in {"source", "approval", "deploy"}
 
 
 def default_namespace(action: str) -> str:

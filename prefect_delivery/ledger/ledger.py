@@ -17,6 +17,7 @@ from prefect_delivery.ledger.deployments import Deployments
 from prefect_delivery.ledger.environments import Environments
 from prefect_delivery.ledger.executions import Executions
 from prefect_delivery.ledger.inbox import Inbox
+from prefect_delivery.ledger.jobs import Jobs
 from prefect_delivery.ledger.leases import Leases
 from prefect_delivery.ledger.outbox import Outbox
 from prefect_delivery.ledger.quarantine import Quarantine
@@ -71,6 +72,7 @@ class Ledger:
         self.statuses = Statuses(self._database)
         self.outbox = Outbox(self._database)
         self.remote = RemoteActions(self._database)
+        self.jobs = Jobs(self._database)
         self.cache = Cache(self._database)
         self.audit = Audit(self._database)
         bring_up_to_date(self._database)

@@ -8,7 +8,7 @@ from sqlalchemy import Connection, inspect, text
 from prefect_delivery.errors import LedgerError
 from prefect_delivery.ledger.database import Database, Transaction
 
-REVISION: Final = "0001"
+REVISION: Final = "0002"
 """The newest migration; the migrations count up."""
 
 VERSION_TABLE: Final = "ledger_version"

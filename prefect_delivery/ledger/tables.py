@@ -416,6 +416,24 @@ remote_lines = Table(
     Column("lines", JSON, nullable=False),
 )
 
+jobs = Table(
+    "jobs",
+    metadata,
+    Column("id", Words, primary_key=True),
+    Column("category", Words, nullable=False),
+    Column("provider", Words, nullable=False),
+    Column("version", Words, nullable=False),
+    Column("data", JSON, nullable=False),
+    Column("access", JSON, nullable=False),
+    Column("status", Words, nullable=False),
+    Column("nonce", Words),
+    Column("worker", Words),
+    Column("result", JSON(none_as_null=True)),
+    Column("offered", Moment, nullable=False),
+    Column("seen", Moment, nullable=False),
+    Index("jobs_by_type", "category", "provider", "version", "status"),
+)
+
 audit = Table(
     "audit",
     metadata,

@@ -16,6 +16,7 @@ from prefect_delivery.inbox import process
 from prefect_delivery.ledger import Ledger
 from prefect_delivery.server.connections import Configuration
 from prefect_delivery.server.hooks import Hooks
+from prefect_delivery.server.job_workers import JobWorkersServer
 from prefect_delivery.server.remote import RemoteActionsServer
 from prefect_delivery.server.statuses import Publisher
 
@@ -73,6 +74,7 @@ def create_app(
             Route("/delivery/hooks/{connection}", hooks.take, methods=["POST"]),
             Route("/delivery/health", health),
             *RemoteActionsServer(ledger).routes(),
+            *JobWorkersServer(configuration, ledger).routes(),
         ],
         lifespan=life,
     )
@@ -107,6 +109,7 @@ async def _forget(ledger: Ledger, days: float) -> None:
         try:
             await run_sync(lambda: ledger.inbox.forget(days=days))
             await run_sync(lambda: ledger.remote.forget(days=days))
+            await run_sync(lambda: ledger.jobs.forget(days=days))
         except LedgerError as error:
             _LOG.warning("%s", error.message)
         await asyncio.sleep(FORGET_EVERY)

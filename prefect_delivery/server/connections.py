@@ -20,6 +20,7 @@ from ruamel.yaml.error import YAMLError
 
 from prefect_delivery.errors import ActionFailed, Refused
 from prefect_delivery.forges import FORGES, Forge
+from prefect_delivery.ledger.jobs import ActionType
 from prefect_delivery.repositories import identity_of
 from prefect_delivery.secrets import fetch_secrets
 
@@ -71,6 +72,27 @@ class Connection(BaseModel):
         return any(fnmatchcase(source, p.casefold()) for p in self.repositories)
 
 
+class JobWorker(BaseModel):
+    """A worker that carries out jobs of custom actions.
+
+    Attributes:
+        access_key: The access key id that it signs with; any text of its kind.
+        secrets: Where the secret access key is, as with connections.
+        actions: Types whose jobs it gets, as `Build/Linter/1`; `*` stands for anything.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    access_key: str = Field(pattern=r"^\w{16,128}$")
+    secrets: list[str] = Field(min_length=1)
+    actions: list[str] = Field(min_length=1)
+
+    def may_do(self, type: ActionType) -> bool:
+        """Whether jobs of a type are for it."""
+        name = f"{type.category}/{type.provider}/{type.version}"
+        return any(fnmatchcase(name, pattern) for pattern in self.actions)
+
+
 class Configuration(BaseModel):
     """The whole file.
 
@@ -85,6 +107,7 @@ class Configuration(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     connections: dict[Name, Connection] = Field(default_factory=dict)
+    workers: dict[Name, JobWorker] = Field(default_factory=dict)
     largest: int = Field(default=5_000_000, ge=1000, le=25_000_000)
     each_minute: int = Field(default=600, ge=1)
     burst: int = Field(default=100, ge=1)

@@ -9,13 +9,13 @@ from sqlalchemy import create_engine, text
 from prefect_delivery.errors import LedgerError
 from prefect_delivery.ledger import Ledger, schema
 
-# There is one version so far. The next one is made up here, as it would be written.
+# The version after the newest is made up here, as it would be written.
 NEXT = """
 import sqlalchemy as sa
 from alembic import op
 
-revision = "0002"
-down_revision = "0001"
+revision = "0003"
+down_revision = "0002"
 
 
 def upgrade() -> None:
@@ -31,9 +31,9 @@ def upgrade() -> None:
 def install(folder: Path, patch: pytest.MonkeyPatch, *, more: str = "pass") -> None:
     """Install the next version."""
     shutil.copytree(schema.MIGRATIONS, folder)
-    (folder / "versions" / "v0002.py").write_text(NEXT.format(more=more))
+    (folder / "versions" / "v0003.py").write_text(NEXT.format(more=more))
     patch.setattr(schema, "MIGRATIONS", folder)
-    patch.setattr(schema, "REVISION", "0002")
+    patch.setattr(schema, "REVISION", "0003")
 
 
 @pytest.fixture
@@ -57,7 +57,7 @@ def test_entries_and_audit_chain_outlive_an_upgrade(
     raw = create_engine(started)
     with raw.connect() as connection:
         found = connection.execute(text("SELECT version_num FROM ledger_version"))
-        assert found.scalar() == "0002"
+        assert found.scalar() == "0003"
         connection.execute(text("SELECT note FROM executions"))
     raw.dispose()
 
