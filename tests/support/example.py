@@ -22,12 +22,15 @@ class Example:
     Args:
         name: Folder of the example.
         folder: Gets the definition, and so the environments, and a clone.
+        names: What the definition names, and what it is called here.
 
     Attributes:
         developer: Somebody with a clone who pushes through the server.
     """
 
-    def __init__(self, name: str, server: GitServer, folder: Path) -> None:
+    def __init__(
+        self, name: str, server: GitServer, folder: Path, names: dict[str, str] = {}
+    ) -> None:
         url = server.publish(EXAMPLES / name, f"{folder.name}-{name}")
         self.developer = Developer(folder / "clone")
         self.developer.git("remote", "add", "origin", url)
@@ -35,6 +38,9 @@ class Example:
         text = (self.developer.folder / "delivery.yaml").read_text()
         assert "{url: .}" in text
         text = re.sub(r"\bport: \d+", lambda _: f"port: {free_port()}", text)
+        for old, new in names.items():
+            assert old in text
+            text = text.replace(old, new)
         definition = folder / "delivery.yaml"
         definition.write_text(text.replace("{url: .}", f"{{url: {url!r}}}"))
         self.definition = load_file(definition)

@@ -15,11 +15,11 @@ IMAGE = "prefect-delivery-test:1"
 
 def import_shell_image(engine: docker.DockerClient) -> str:
     """Import the image; its name."""
-    engine.api.import_image_from_data(_file_system(), *IMAGE.split(":"))
+    engine.api.import_image_from_data(file_system(), *IMAGE.split(":"))
     return IMAGE
 
 
-def _file_system() -> bytes:
+def file_system() -> bytes:
     """A tar archive with some programs of this machine and the libraries they need."""
     files = {f"bin/{name}": Path(shutil.which(name) or name) for name in PROGRAMS}
     for program in list(files.values()):

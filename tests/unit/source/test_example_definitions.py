@@ -10,7 +10,16 @@ EXAMPLES = Path(__file__).parents[3] / "examples"
 
 
 @pytest.mark.parametrize(
-    "name", ["node-service", "prefect-flows", "python-package", "static-site"]
+    "name",
+    [
+        "fastapi-ecs",
+        "lambda-api",
+        "node-service",
+        "prefect-flows",
+        "python-package",
+        "static-site",
+        "static-site-s3",
+    ],
 )
 def test_the_definition_of_an_example_loads(name: str) -> None:
     pipeline = load_file(EXAMPLES / name / "delivery.yaml")
