@@ -13,6 +13,7 @@ from pathlib import Path
 PROGRAMS = {
     "chromium": ["chromium"],
     "docker-compose": ["docker-compose"],
+    "docker-registry": ["docker-registry"],
     "dockerd": ["docker.io", "iptables"],
     "faketime": ["faketime"],
     "fcgiwrap": ["fcgiwrap"],
