@@ -39,7 +39,8 @@ class Connection(BaseModel):
 
     Attributes:
         repositories: Those that it may speak of, as `github.com/ann/shop`; `*` stands
-            for anything.
+            for anything. Of `source/connection`, the ARN of the connection, a slash,
+            and owner and name: whose statuses go to this forge.
         secrets: Where the webhook's secrets are: the name of a Prefect `Secret` block,
             `env:NAME` or `file:/path`. Each of several is good, to change one for another.
         token: Where the token is that may write commit statuses; without, none is.

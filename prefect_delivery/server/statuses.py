@@ -33,7 +33,7 @@ from prefect_delivery.ledger import Ledger, Told
 from prefect_delivery.secrets import fetch_secrets
 from prefect_delivery.server.connections import Configuration, Connection
 from prefect_delivery.stage_view import stage_table
-from prefect_delivery.trigger_filters import sources_of
+from prefect_delivery.trigger_filters import WatchedSource, sources_of
 
 Say = Callable[[str], None]
 DAYS = 2.0
@@ -106,12 +106,11 @@ class Publisher:
         """Where an execution's commits are: connection, repository and commit."""
         for source in sources_of(execution.definition):
             commit = execution.revisions.get(source.name, "")
-            told_of = source.uses in {"source/git", "source/github"}
-            if not (told_of and _COMMIT.fullmatch(commit)):
+            path = _path(source)
+            if path is None or not _COMMIT.fullmatch(commit):
                 continue
             for name, connection in self.configuration.connections.items():
                 if connection.token and connection.may_speak_of(source.named):
-                    path = source.address.partition("/")[2]
                     yield name, connection, path, commit
                     break
 
@@ -166,6 +165,17 @@ class Publisher:
                 return answer
             self._no_checks.add(name)  # the token is not an App's
         return post(CALLS[connection.forge](status))
+
+
+def _path(source: WatchedSource) -> str | None:
+    """What a forge calls the repository of a source; None where no forge has it."""
+    match source.uses:
+        case "source/git" | "source/github":
+            return source.address.partition("/")[2]
+        case "source/connection":
+            return source.with_.get("full_repository_id")
+        case _:
+            return None
 
 
 def statuses_of(execution: Execution, repository: str, commit: str) -> list[Status]:

@@ -42,6 +42,7 @@ class ForgeDouble:
     Attributes:
         told: Name of the status and its state, in order.
         bodies: All that was told, in order.
+        paths: Where, in order.
         is_app: Whether the token is one of a GitHub App, which may write check runs.
         answers: Statuses that the next requests are answered with, whatever they are.
     """
@@ -51,6 +52,7 @@ class ForgeDouble:
     is_app: bool = False
     told: list[tuple[str, str]] = field(default_factory=list[tuple[str, str]])
     bodies: list[dict[str, Any]] = field(default_factory=list[dict[str, Any]])
+    paths: list[str] = field(default_factory=list[str])
     answers: list[int] = field(default_factory=list[int])
     asked: int = 0
 
@@ -83,6 +85,7 @@ class ForgeDouble:
         if self.forge == "gitlab" and self.now.get(context) == state:
             return 400
         self.told.append((context, state))
+        self.paths.append(path)
         self.bodies.append(body)
         return 201
 

@@ -1,6 +1,6 @@
 """What forges are told about executions, by doubles that check what their docs say."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from typing import Any
 
@@ -12,8 +12,9 @@ from webhooks import KEY
 
 from prefect_delivery import control
 from prefect_delivery.definition import load
-from prefect_delivery.engine.state import Execution
+from prefect_delivery.engine.state import Execution, Status
 from prefect_delivery.flows.run import Watch, run_execution
+from prefect_delivery.ledger import never
 from prefect_delivery.server.connections import Configuration
 from prefect_delivery.server.statuses import Publisher
 
@@ -53,10 +54,15 @@ def publisher(
     return publishing(there, double.forge, double.api)
 
 
-def publishing(there: DeployedRepository, forge: str, api: str) -> Publisher:
+def publishing(
+    there: DeployedRepository,
+    forge: str,
+    api: str,
+    repositories: Sequence[str] = ("127.0.0.1:*",),
+) -> Publisher:
     connection: dict[str, Any] = {
         "forge": forge,
-        "repositories": ["127.0.0.1:*"],
+        "repositories": [*repositories],
         "secrets": [KEY],
         "token": "env:FORGE_TOKEN",
         "api": api,
@@ -120,6 +126,59 @@ def test_each_stage_and_the_whole_are_told_as_they_change(
         assert states["delivery/shop"] == ["", pending, failure]
         assert double.bodies[-1]["description"].startswith("shop #1: ")
     assert (again, sum(each.asked for each in doubles)) == (0, asked)
+
+
+ARN = "arn:aws:codeconnections:eu-central-1:123456789012:connection/one"
+BY_CONNECTION = f"""
+pipeline: shop
+stages:
+  Source:
+    actions:
+      app:
+        uses: source/connection
+        with:
+          connection_arn: "{ARN}"
+          full_repository_id: ann/shop
+          branch_name: main
+  Gate: {{actions: {{sure: {{uses: approval/manual}}}}}}
+"""
+
+
+@pytest.mark.parametrize(
+    ("speaks_of", "told"), [(f"{ARN}/ann/*", True), ("*/ann/other", False)]
+)
+def test_a_source_behind_a_connection_of_aws_is_told_of_where_that_leads_to(
+    there: DeployedRepository,
+    double: ForgeDouble,
+    monkeypatch: pytest.MonkeyPatch,
+    speaks_of: str,
+    told: bool,
+) -> None:
+    monkeypatch.setenv("FORGE_TOKEN", TOKEN)
+    publisher = publishing(there, "github", double.api, [speaks_of])
+    executions = there.ledger.executions
+    # Nothing of AWS is asked: that its connections bring commits is tested elsewhere.
+    started = control.start(
+        there.ledger, load(BY_CONNECTION), revisions={"app": "c" * 40}
+    )
+    attempt = executions.claim(started.id, holder="x", ttl=60, dead=never)
+    executions.enter_stage(attempt, "Source")
+    executions.begin_action(attempt, "Source", "app", 1)
+    executions.end_action(attempt, "Source", "app", 1, Status.SUCCEEDED)
+    executions.end_stage(attempt, "Source", Status.SUCCEEDED)
+    executions.enter_stage(attempt, "Gate")
+
+    publisher.publish()
+
+    states = {
+        "delivery/shop": "pending",
+        "delivery/shop/Source": "success",
+        "delivery/shop/Gate": "pending",
+    }
+    assert double.now == (states if told else {})
+    assert set(double.paths) == (
+        {f"/api/repos/ann/shop/statuses/{'c' * 40}"} if told else set()
+    )
 
 
 def test_an_app_of_github_writes_a_page_with_the_failed_tests_at_their_lines(
