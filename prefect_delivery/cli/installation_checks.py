@@ -17,6 +17,7 @@ from urllib.parse import urlsplit
 from uuid import uuid4
 
 from prefect_delivery.cli.checks import Check, without_password
+from prefect_delivery.cli.waiting_runs import waiting_runs
 from prefect_delivery.settings import settings
 
 if TYPE_CHECKING:
@@ -56,6 +57,7 @@ def installation_checks() -> list[Check]:
             ("late runs", _late_runs, _SERVICES),
             ("shared ledger", _shared_ledger, ""),
             ("workers", _workers, ""),
+            ("waiting runs", _waiting_runs, ""),
         ]
         for name, check, remedy in checks:
             looked.append(_tried(name, lambda check=check: check(client), remedy))  # type: ignore[misc]
@@ -330,6 +332,20 @@ def _workers(client: "SyncPrefectClient") -> Check | None:
         if idle
         else "; ".join(f"{pool}: {', '.join(w)}" for pool, w in online.items()),
         remedy="; ".join(f"deliver worker {pool}" for pool in idle),
+    )
+
+
+def _waiting_runs(client: "SyncPrefectClient") -> Check:
+    from prefect_delivery.ledger import Ledger
+
+    with Ledger.open() as ledger:
+        lines = waiting_runs(ledger, client)
+    first = lines[0] if lines else "none"
+    return Check(
+        name="waiting runs",
+        ok=not lines,
+        found=first if len(lines) < 2 else f"{first}; and {len(lines) - 1} more",
+        remedy="deliver status names all; deliver worker POOL takes them up",
     )
 
 

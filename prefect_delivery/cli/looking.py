@@ -22,6 +22,7 @@ from prefect_delivery.cli.views import (
     release_table,
     tree,
 )
+from prefect_delivery.cli.waiting_runs import tell_of_waiting_runs
 from prefect_delivery.control import approval_view, waiting_actions
 from prefect_delivery.engine.state import Execution, Status
 from prefect_delivery.ledger import Ledger
@@ -39,7 +40,8 @@ def status(
     """Show how executions stand.
 
     Without arguments, the latest execution of every pipeline; with a pipeline, its
-    latest execution in full.
+    latest execution in full. Runs of deployed pipelines that no worker takes up are
+    named, with what they wait for.
 
     For example:
 
@@ -59,12 +61,22 @@ def status(
     """
     ledger = Ledger.open()
     if not execution and not watch:
-        latest = [ledger.executions.find(p) for p in ledger.executions.pipelines()]
-        return _list(latest, output)
+        latest = [
+            execution
+            for pipeline in ledger.executions.pipelines()
+            for execution in ledger.executions.list(pipeline, limit=1)
+        ]
+        _list(latest, output)
+        if output == "text":
+            tell_of_waiting_runs(ledger)
+        return OK
     found, _ = find_execution(ledger, execution)
     if watch and output == "text":
         return follow(ledger, found, minutes=timeout)
-    return _one(found, output)
+    code = _one(found, output)
+    if output == "text" and not found.status.ended:
+        tell_of_waiting_runs(ledger, found.pipeline)
+    return code
 
 
 def history(
