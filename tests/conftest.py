@@ -8,12 +8,17 @@ from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
 import pytest
+from psutil import virtual_memory
 
 if TYPE_CHECKING:
     from ecs_shop import EcsShop
     from git_http import GitServer
     from postgresql import Server
     from rooms import ByRoom
+
+MEMORY = Path("/dev/shm")
+NEEDED = 8 << 30
+"""Bytes that may be free there for tests to use it; they need a tenth."""
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -22,6 +27,16 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         action="store_true",
         help="write the pictures of the docs, docs/images, anew",
     )
+
+
+def pytest_configure() -> None:
+    # The folders of tests in memory: a disk is waited for at each commit of a ledger.
+    space = os.statvfs(MEMORY) if MEMORY.exists() else None
+    free = (
+        min(space.f_bavail * space.f_frsize, virtual_memory().available) if space else 0
+    )
+    if space and free > NEEDED and not space.f_flag & os.ST_NOEXEC:
+        os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", str(MEMORY))
 
 
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> "ByRoom | None":
