@@ -4,6 +4,7 @@ import os
 import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from tempfile import mkdtemp
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
@@ -54,15 +55,16 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 @pytest.fixture(scope="session")
-def prefect_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+def prefect_server() -> Iterator[None]:
     """A Prefect server of our own. It takes seconds to start: ask for it sparingly."""
     from prefect.testing.utilities import prefect_test_harness
     from prefect_database import put_empty_database
 
-    folder = tmp_path_factory.mktemp("prefect")
-    put_empty_database(folder / "prefect-test.db")
+    # The harness removes it, after everything else.
+    folder = mkdtemp(dir=os.environ.get("PYTEST_DEBUG_TEMPROOT"))
+    put_empty_database(Path(folder, "prefect-test.db"))
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("prefect.testing.utilities.mkdtemp", lambda: str(folder))
+        patch.setattr("prefect.testing.utilities.mkdtemp", lambda: folder)
         with prefect_test_harness(server_startup_timeout=120):
             yield
 
