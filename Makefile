@@ -18,7 +18,7 @@ test: $(VENV)/dev.stamp
 	$(BIN)/mypy
 	$(BIN)/coverage erase
 	$(BIN)/python -m pytest tests/unit tests/integration -n 3 --dist loadfile -rs --cov --cov-report=
-	$(BIN)/python -m pytest tests/faults -n 2 -rs
+	$(BIN)/python -m pytest tests/faults -n 3 --dist loadfile -rs
 	$(BIN)/coverage report --include='*/prefect_delivery/*' --fail-under=90
 
 # Every fault with so many seeds, and docs/reliability.md with the figures;

@@ -81,7 +81,9 @@ def test_an_approval_outlives_restarts_and_the_clock(
 
             # The process that was about to end when its worker was killed may tell the
             # server much later that it crashed; reconciling carries the run out again.
-            until(lambda: reconciled(machine, made, seeds), "the end", 2 * patience)
+            until(
+                lambda: reconciled(machine, made, seeds), "the end", 2 * patience, 0.5
+            )
     finally:
         server.kill()
     ended = shop.ledger.executions.list("shop", limit=len(seeds) + 1)

@@ -121,7 +121,7 @@ def test_what_a_killed_worker_leaves_is_carried_out_by_the_next(
             return state is not None and state.name == "AwaitingRetry"
 
         # Prefect takes the run for running, and its worker is no more.
-        until(is_asked_again, "the takeover")
+        until(is_asked_again, "the takeover", every=0.5)
         assert list(settings().workspaces.iterdir()) == []
         mark.unlink()
         start_worker(machine, deployed.pool, kind)

@@ -179,7 +179,9 @@ def test_a_run_that_lost_its_process_is_carried_out_again(
     psutil.Process(int(owner.holder.split(":")[3])).kill()
     until(lambda: waiting.ended(flow_run).state_name == "Crashed", "the crash")
 
-    until(lambda: reconciled(machine, waiting, flow_run), "the second process")
+    until(
+        lambda: reconciled(machine, waiting, flow_run), "the second process", every=0.5
+    )
     assert only(shop).status is Status.SUCCEEDED
 
 
