@@ -1,19 +1,26 @@
-"""Ways out: Prefect's events, and the notification blocks that people have saved."""
+"""Ways out: Prefect's events, and the blocks that people have saved: of notifications,
+and of places in AWS that take events as CodePipeline tells them.
+"""
 
 import inspect
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any, ClassVar, Final, Protocol, cast
+from typing import TYPE_CHECKING, Any, ClassVar, Final, Protocol, cast
 
 import httpx
+from anyio.to_thread import run_sync
 from prefect.blocks.abstract import NotificationBlock, NotificationError
 from prefect.client.orchestration import get_client
 
-from prefect_delivery.errors import DeliveryError
+from prefect_delivery.errors import ActionFailed, DeliveryError
 from prefect_delivery.events import Event
 from prefect_delivery.happened import Known
 from prefect_delivery.notifications import is_asked_for, message_of
 from prefect_delivery.retrying import retrying
+from prefect_delivery.state_changes import state_change
+
+if TYPE_CHECKING:
+    from prefect_delivery.blocks.state_change_targets import StateChangeTarget
 
 PREFECT: Final = "prefect-events"
 """The destination that is Prefect itself; blocks have a slash in their names."""
@@ -75,7 +82,7 @@ class PrefectChannel:
 
 @dataclass
 class BlockChannel:
-    """A saved notification block of Prefect's, or of a package that is installed.
+    """A saved block: a notification block of any package, or one of our targets in AWS.
 
     Attributes:
         name: Type and name, such as `slack-webhook/team`.
@@ -83,7 +90,9 @@ class BlockChannel:
 
     name: str
     most: ClassVar[int] = 1
-    _block: NotificationBlock | None = field(default=None, init=False)
+    _block: "NotificationBlock | StateChangeTarget | None" = field(
+        default=None, init=False
+    )
 
     def wants(self, event: Event, known: Known) -> bool:
         execution = known.execution
@@ -94,11 +103,17 @@ class BlockChannel:
     async def send(self, events: Sequence[Event]) -> None:
         if self._block is None:
             self._block = await _load(self.name)
+        block = self._block
+        if not isinstance(block, NotificationBlock):
+            changes = [each for each in map(state_change, events) if each]
+            if changes:
+                await run_sync(block.publish, changes)
+            return
         for event in events:
             subject, body = message_of(event)
-            with self._block.raise_on_failure():
+            with block.raise_on_failure():
                 # Some blocks wait for the answer themselves, others are to be awaited.
-                sent = cast("Any", self._block.notify)(body, subject)
+                sent = cast("Any", block.notify)(body, subject)
                 if inspect.isawaitable(sent):
                     await sent
 
@@ -108,7 +123,7 @@ def channel_to(destination: str) -> Channel:
     return PrefectChannel() if destination == PREFECT else BlockChannel(destination)
 
 
-async def _load(name: str) -> NotificationBlock:
+async def _load(name: str) -> "NotificationBlock | StateChangeTarget":
     import prefect.blocks.notifications  # noqa: F401 - makes its blocks known
     from prefect.blocks.core import Block
     from prefect.plugins import load_prefect_collections
@@ -120,7 +135,12 @@ async def _load(name: str) -> NotificationBlock:
         if "Unable to find block document" not in str(error):
             raise
         raise Unsent(f"Prefect has no block {name}") from error
-    if not isinstance(block, NotificationBlock):
+    if isinstance(block, NotificationBlock):
+        return block
+    # Clients of AWS take seconds to import.
+    from prefect_delivery.blocks.state_change_targets import StateChangeTarget
+
+    if not isinstance(block, StateChangeTarget):
         raise Unsent(f"block {name} sends no notifications")
     return block
 
@@ -134,6 +154,8 @@ def unsent(error: Exception) -> Unsent:
     match error:
         case Unsent():
             return error
+        case ActionFailed():
+            return Unsent(error.message)  # what AWS says, which names no secrets
         case httpx.HTTPStatusError():
             code = error.response.status_code
             return Unsent(f"answers {code}", refused=code in _REFUSALS)

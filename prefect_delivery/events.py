@@ -8,6 +8,7 @@ from uuid import UUID
 from pydantic import BaseModel, ConfigDict, Field
 
 from prefect_delivery.definition.events import PREFIX
+from prefect_delivery.engine.state import Execution
 
 
 class Payload(BaseModel):
@@ -66,6 +67,7 @@ class Event:
         resource: Id of what it happened to.
         title: How people call that.
         related: Ids of other resources, by role.
+        execution: What it is of, as the ledger has it now; None outside of pipelines.
     """
 
     id: UUID
@@ -76,6 +78,7 @@ class Event:
     title: str
     payload: Payload
     related: dict[str, str]
+    execution: Execution | None = None
 
     def as_data(self) -> dict[str, Any]:
         """The event as Prefect's API takes it."""

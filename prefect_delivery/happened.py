@@ -177,6 +177,7 @@ def _event(
         title=title,
         payload=payload,
         related=_related(known, name, environment),
+        execution=execution,
     )
 
 
