@@ -87,7 +87,7 @@ class EventBridgeBus(StateChangeTarget):
         from prefect_delivery.blocks.state_change_targets import EventBridgeBus
 
         EventBridgeBus(bus="deliveries", region="eu-west-1").save("team", overwrite=True)
-        bus = EventBridgeBus.load("team")
+        target = EventBridgeBus.load("team")
         ```
     """
 
@@ -125,7 +125,7 @@ class SnsTopic(StateChangeTarget):
 
         arn = "arn:aws:sns:eu-west-1:111122223333:deliveries"
         SnsTopic(topic_arn=arn, region="eu-west-1").save("team", overwrite=True)
-        topic = SnsTopic.load("team")
+        target = SnsTopic.load("team")
         ```
     """
 

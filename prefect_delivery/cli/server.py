@@ -62,6 +62,8 @@ def server(
     for name, worker in configuration.workers.items():
         kinds = one_line(", ".join(worker.actions))
         write(f"http://{host}:{port}/delivery/codepipeline  job worker {name}: {kinds}")
+    for queue in configuration.queues.values():
+        write(f"{one_line(queue.url)}  is listened to")
     write(f"http://{host}:{port}/delivery/actions  for actions with runs_on")
     with Ledger.open() as ledger:
         uvicorn.run(

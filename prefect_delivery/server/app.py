@@ -11,10 +11,10 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse
 from starlette.routing import Route
 
-from prefect_delivery.errors import LedgerError
+from prefect_delivery.errors import ActionFailed, LedgerError
 from prefect_delivery.inbox import process
 from prefect_delivery.ledger import Ledger
-from prefect_delivery.server.connections import Configuration
+from prefect_delivery.server.connections import Configuration, Queue
 from prefect_delivery.server.hooks import Hooks
 from prefect_delivery.server.job_workers import JobWorkersServer
 from prefect_delivery.server.remote import RemoteActionsServer
@@ -53,6 +53,8 @@ def create_app(
         chores = [asyncio.create_task(_forget(ledger, configuration.keep_days))]
         if (publisher := Publisher(configuration, ledger)).has_work:
             chores.append(asyncio.create_task(_tell(publisher)))
+        for name, queue in configuration.queues.items():
+            chores.append(asyncio.create_task(_listen(ledger, name, queue)))
         if carry_out is not None:
             chores.append(asyncio.create_task(_work(ledger, some, carry_out)))
         yield
@@ -93,6 +95,23 @@ async def _work(
         if not done:
             with suppress(TimeoutError):
                 await asyncio.wait_for(some.wait(), EVERY)
+
+
+async def _listen(ledger: Ledger, name: str, queue: Queue) -> None:
+    # Clients of AWS take seconds to import, and most servers have no queues.
+    from prefect_delivery.queues import take_from
+
+    while True:
+        try:
+            await run_sync(
+                lambda: take_from(ledger, **queue.model_dump()), abandon_on_cancel=True
+            )
+        except (ActionFailed, LedgerError) as error:
+            _LOG.warning("queue %s: %s", name, error.message)
+            await asyncio.sleep(EVERY)
+        except Exception:  # noqa: BLE001 - logged, and tried again
+            _LOG.exception("queue %s", name)
+            await asyncio.sleep(EVERY)
 
 
 async def _tell(publisher: Publisher) -> None:

@@ -73,6 +73,24 @@ class Connection(BaseModel):
         return any(fnmatchcase(source, p.casefold()) for p in self.repositories)
 
 
+class Queue(BaseModel):
+    """A queue of SQS by which AWS tells of changes.
+
+    Attributes:
+        url: URL of the queue.
+        credentials: Name of an AwsCredentials block; by default the server's own.
+        role_arn: Role to take on, in this or another account.
+        region: Region of the queue.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    url: str = Field(pattern=r"^https?://[^\s@]+$")
+    credentials: str | None = None
+    role_arn: str | None = None
+    region: str | None = None
+
+
 class JobWorker(BaseModel):
     """A worker that carries out jobs of custom actions.
 
@@ -109,6 +127,7 @@ class Configuration(BaseModel):
 
     connections: dict[Name, Connection] = Field(default_factory=dict)
     workers: dict[Name, JobWorker] = Field(default_factory=dict)
+    queues: dict[Name, Queue] = Field(default_factory=dict)
     largest: int = Field(default=5_000_000, ge=1000, le=25_000_000)
     each_minute: int = Field(default=600, ge=1)
     burst: int = Field(default=100, ge=1)

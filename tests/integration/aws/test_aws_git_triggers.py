@@ -1,6 +1,7 @@
 """Changes of repositories that AWS or a token leads to: polled, and told by webhooks."""
 
 import itertools
+import json
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,7 @@ from prefect_delivery.flows.watch import look_around
 from prefect_delivery.forges import FORGES
 from prefect_delivery.inbox import CHANGES, process
 from prefect_delivery.ledger import Ledger
+from prefect_delivery.queues import carry_out
 
 CONNECTION = "arn:aws:codeconnections:eu-west-1:123456789012:connection/c0ffee"
 PIPELINE = """
@@ -85,6 +87,20 @@ class Deployed:
         process(self.ledger, said.append, hand_over=lambda *_: None)
         return "".join(said)
 
+    def queued(self, branch: str) -> str:
+        """What becomes of a message by which CodeCommit tells of a push."""
+        event = {
+            "source": "aws.codecommit",
+            "detail-type": "CodeCommit Repository State Change",
+            "detail": {
+                "event": "referenceUpdated",
+                "repositoryName": "shop",
+                "referenceType": "branch",
+                "referenceName": branch,
+            },
+        }
+        return carry_out(self.ledger, json.dumps(event), lambda *_: None)
+
     @property
     def started(self) -> dict[str, list[str | None]]:
         """The commits of each pipeline's executions, the newest first."""
@@ -129,6 +145,21 @@ def test_a_push_is_found_by_polling_and_told_by_a_webhook_once(
     assert deployed.started == {name: [commit] for name in SOURCES}
     assert "started before" in deployed.told("https://github.com/acme/shop", commit)
     assert deployed.look() == []
+
+
+def test_a_push_is_told_by_a_queue_once(deployed: Deployed) -> None:
+    deployed.look()
+    commit = deployed.developer.commit("third", {"c": "3"})
+    deployed.developer.push()
+
+    first, again = deployed.queued("main"), deployed.queued("main")
+    missing = deployed.queued("missing")
+
+    assert "codecommit #1 started" in first
+    assert "was started before" in again
+    assert "is not there" in missing
+    assert deployed.started["codecommit"] == [commit]
+    assert not [line for line in deployed.look() if line.startswith("codecommit ")]
 
 
 def test_a_connection_is_asked_whether_it_is_so(deployed: Deployed) -> None:

@@ -15,6 +15,7 @@ from prefect_delivery import control
 from prefect_delivery.blocks import Environment, HostEnvironment, find_environment
 from prefect_delivery.blocks.collection import BLOCKS
 from prefect_delivery.blocks.environment import ledger_name
+from prefect_delivery.blocks.state_change_targets import StateChangeTarget
 from prefect_delivery.definition import load
 from prefect_delivery.definition.catalogue import Catalogue
 from prefect_delivery.engine.state import Execution, Status
@@ -30,6 +31,10 @@ stages:
     actions:
       deploy: {uses: deploy/environment, inputs: app, with: {environment: site}}
 """
+
+TARGETS = [
+    name for name, block in BLOCKS.items() if issubclass(block, StateChangeTarget)
+]
 
 
 def run(project: Project, execution: Execution) -> Execution:
@@ -80,16 +85,28 @@ def test_one_command_registers_every_block(prefect_server: None) -> None:
             assert first not in Environment.model_fields
 
 
-@pytest.mark.parametrize("name", BLOCKS)
-def test_the_example_of_a_block_works(prefect_server: None, name: str) -> None:
-    example = BLOCKS[name].get_code_example()
-    assert example
-    code = example.partition("```python\n")[2].partition("```")[0]
+def example(name: str) -> dict[str, Any]:
+    """What the example of a block leaves."""
+    text = BLOCKS[name].get_code_example()
+    assert text
     found: dict[str, Any] = {}
+    exec(text.partition("```python\n")[2].partition("```")[0], found)
+    return found
 
-    exec(code, found)
 
-    saved: Block = found["environment"]
+@pytest.mark.parametrize("name", TARGETS)
+def test_the_example_of_a_target_of_events_works(
+    prefect_server: None, name: str
+) -> None:
+    saved: Block = example(name)["target"]
+
+    assert type(saved) is BLOCKS[name]
+
+
+@pytest.mark.parametrize("name", [name for name in BLOCKS if name not in TARGETS])
+def test_the_example_of_an_environment_works(prefect_server: None, name: str) -> None:
+    saved: Block = example(name)["environment"]
+
     assert type(saved) is BLOCKS[name]
     assert isinstance(saved, Environment)
     inline = find_environment("inline", {"inline": saved.configuration()})
