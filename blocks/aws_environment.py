@@ -18,6 +18,7 @@ from prefect_delivery.blocks.aws_session import BUSY, AwsSession, aws_session
 from prefect_delivery.blocks.environment import Environment
 from prefect_delivery.errors import ActionFailed, LeaseLost
 from prefect_delivery.ledger import Release
+from prefect_delivery.permissions import Permission, arn
 
 R = TypeVar("R")
 
@@ -66,6 +67,13 @@ class AwsEnvironment(Environment):
     def target(self) -> str:
         """Name of the target in its account and region."""
         raise NotImplementedError
+
+    def permissions(self) -> list[Permission]:
+        """What the identity must be allowed to do, besides taking on a role."""
+        raise NotImplementedError
+
+    def _arn(self, service: str, resource: str) -> str:
+        return arn(service, resource, role=self.role_arn, region=self.region)
 
     def heed(self, release: Release, stopped: threading.Event) -> None:
         """Wait no longer for the release once the event is set."""

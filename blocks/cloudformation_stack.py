@@ -18,6 +18,8 @@ from prefect_delivery.blocks.cloudformation_changes import (
 )
 from prefect_delivery.errors import ActionFailed
 from prefect_delivery.ledger import Release
+from prefect_delivery.permissions import Permission
+from prefect_delivery.settings import settings
 
 CHANGE_SET: Final = "cloudformation_change_set"
 """Variable of a release that is a change set which was made before; its ARN."""
@@ -78,6 +80,42 @@ class CloudFormationStackEnvironment(AwsEnvironment):
         description="S3 bucket for templates over 51,200 bytes; by default that of"
         " PREFECT_DELIVERY_AWS_BUCKET.",
     )
+
+    def permissions(self) -> list[Permission]:
+        """The stack and its change sets; what is in the stack goes by the stack's role.
+
+        Without a role for the stack, the identity also needs what the template makes.
+        """
+        bucket = self.bucket or settings().aws_bucket
+        stack = Permission(
+            actions=(
+                "cloudformation:CancelUpdateStack",
+                "cloudformation:ContinueUpdateRollback",
+                "cloudformation:CreateChangeSet",
+                "cloudformation:DeleteChangeSet",
+                "cloudformation:DeleteStack",
+                "cloudformation:DescribeChangeSet",
+                "cloudformation:DescribeStackEvents",
+                "cloudformation:DescribeStacks",
+                "cloudformation:ExecuteChangeSet",
+                "cloudformation:GetTemplate",
+                "cloudformation:ListChangeSets",
+                "cloudformation:SetStackPolicy",
+            ),
+            resources=(self._arn("cloudformation", f"stack/{self.stack}/*"),),
+        )
+        role = Permission(
+            actions=("iam:PassRole",), resources=(self.stack_role_arn or "*",)
+        )
+        templates = Permission(
+            actions=("s3:GetObject", "s3:PutObject"),
+            resources=(f"arn:aws:s3:::{bucket}/*",),
+        )
+        return [
+            stack,
+            *([role] if self.stack_role_arn else []),
+            *([templates] if bucket else []),
+        ]
 
     @property
     def target(self) -> str:

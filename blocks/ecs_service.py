@@ -19,6 +19,7 @@ from prefect_delivery.blocks.aws_environment import (
 )
 from prefect_delivery.errors import ActionFailed
 from prefect_delivery.ledger import Release
+from prefect_delivery.permissions import Permission
 
 GIVEN_BY_ECS = {
     "taskDefinitionArn",
@@ -66,6 +67,42 @@ class EcsServiceEnvironment(AwsEnvironment):
         default="imagedefinitions.json",
         description="File of the artifact with name and imageUri of each container.",
     )
+
+    def permissions(self) -> list[Permission]:
+        """The service, revisions of its task definition, and handing on the tasks' roles.
+
+        Task definitions cannot be limited by name when they are described or listed.
+        """
+        cluster = self.cluster.rpartition("/")[2]
+        service = self._arn("ecs", f"service/{cluster}/{self.service}")
+        return [
+            Permission(
+                actions=(
+                    "ecs:DescribeServices",
+                    "ecs:UpdateService",
+                    "ecs:TagResource",
+                ),
+                resources=(service,),
+            ),
+            Permission(
+                actions=(
+                    "ecs:DeregisterTaskDefinition",
+                    "ecs:DescribeTaskDefinition",
+                    "ecs:ListTaskDefinitions",
+                    "ecs:RegisterTaskDefinition",
+                )
+            ),
+            Permission(
+                actions=("ecs:TagResource",),
+                resources=(self._arn("ecs", "task-definition/*"),),
+            ),
+            Permission(
+                actions=("iam:PassRole",),
+                condition={
+                    "StringEquals": {"iam:PassedToService": "ecs-tasks.amazonaws.com"}
+                },
+            ),
+        ]
 
     @property
     def target(self) -> str:

@@ -18,6 +18,7 @@ from prefect_delivery.blocks.aws_environment import (
 from prefect_delivery.blocks.aws_session import AwsSession, said
 from prefect_delivery.errors import ActionFailed
 from prefect_delivery.ledger import Release
+from prefect_delivery.permissions import Permission
 
 _LABEL: Final = "prefect-delivery-"
 """What the label of a release's version begins with; its digest follows."""
@@ -56,6 +57,38 @@ class ElasticBeanstalkEnvironment(AwsEnvironment):
         default=None,
         description="S3 bucket for the versions; by default Elastic Beanstalk's own.",
     )
+
+    def permissions(self) -> list[Permission]:
+        """The application with its versions and environment, and the bucket of versions.
+
+        Elastic Beanstalk updates the instances under the caller's identity, which needs
+        what they need, as the managed policy `AdministratorAccess-AWSElasticBeanstalk`
+        has it.
+        """
+        name, environment = self.application, self.environment
+        application = self._arn("elasticbeanstalk", f"application/{name}")
+        version = self._arn("elasticbeanstalk", f"applicationversion/{name}/*")
+        live = self._arn("elasticbeanstalk", f"environment/{name}/{environment}")
+        bucket = self.bucket or "elasticbeanstalk-*"
+        return [
+            Permission(
+                actions=(
+                    "elasticbeanstalk:CreateApplicationVersion",
+                    "elasticbeanstalk:DescribeApplicationVersions",
+                    "elasticbeanstalk:DescribeApplications",
+                    "elasticbeanstalk:DescribeEnvironments",
+                    "elasticbeanstalk:DescribeEvents",
+                    "elasticbeanstalk:ListTagsForResource",
+                    "elasticbeanstalk:UpdateEnvironment",
+                    "elasticbeanstalk:UpdateTagsForResource",
+                ),
+                resources=(application, version, live),
+            ),
+            Permission(actions=("elasticbeanstalk:CreateStorageLocation",)),
+            Permission(
+                actions=("s3:PutObject",), resources=(f"arn:aws:s3:::{bucket}/*",)
+            ),
+        ]
 
     @property
     def target(self) -> str:

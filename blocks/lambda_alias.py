@@ -18,6 +18,7 @@ from prefect_delivery.blocks.aws_environment import AwsEnvironment, check_fence
 from prefect_delivery.blocks.aws_session import code_of
 from prefect_delivery.errors import ActionFailed
 from prefect_delivery.ledger import Release
+from prefect_delivery.permissions import Permission
 
 VERSION = "lambda_version"
 """Variable of a release that is a version which was published before."""
@@ -99,6 +100,25 @@ class LambdaAliasEnvironment(AwsEnvironment):
         max_length=10,
         description="CloudWatch alarms, none of which may be in state ALARM.",
     )
+
+    def permissions(self) -> list[Permission]:
+        """The function with its versions and alias, and the alarms."""
+        function = self._arn("lambda", f"function:{self.function}")
+        alarms = Permission(actions=("cloudwatch:DescribeAlarms",))
+        return [
+            Permission(
+                actions=(
+                    "lambda:GetAlias",
+                    "lambda:GetFunctionConfiguration",
+                    "lambda:ListVersionsByFunction",
+                    "lambda:PublishVersion",
+                    "lambda:UpdateAlias",
+                    "lambda:UpdateFunctionCode",
+                ),
+                resources=(function, f"{function}:*"),
+            ),
+            *([alarms] if self.alarms else []),
+        ]
 
     @property
     def target(self) -> str:

@@ -19,6 +19,7 @@ from prefect_delivery.blocks.aws_environment import AwsEnvironment, check_fence
 from prefect_delivery.blocks.aws_session import code_of
 from prefect_delivery.errors import ActionFailed
 from prefect_delivery.ledger import Release
+from prefect_delivery.permissions import Permission
 
 CannedAcl = Literal[
     "private",
@@ -94,6 +95,27 @@ class S3BucketEnvironment(AwsEnvironment):
     kms_key_arn: str | None = Field(
         default=None, description="KMS key by which the objects are encrypted."
     )
+
+    def permissions(self) -> list[Permission]:
+        """The objects of the bucket, which are listed, read, written and removed."""
+        there = f"arn:aws:s3:::{self.bucket}"
+        protect = ("s3:PutObjectAcl",) if self.canned_acl else ()
+        key = self.kms_key_arn
+        encrypt = ("kms:Decrypt", "kms:GenerateDataKey")
+        return [
+            Permission(actions=("s3:ListBucket",), resources=(there,)),
+            Permission(
+                actions=(
+                    "s3:AbortMultipartUpload",
+                    "s3:DeleteObject",
+                    "s3:GetObject",
+                    "s3:PutObject",
+                    *protect,
+                ),
+                resources=(f"{there}/*",),
+            ),
+            *([Permission(actions=encrypt, resources=(key,))] if key else []),
+        ]
 
     @property
     def target(self) -> str:

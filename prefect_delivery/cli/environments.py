@@ -1,12 +1,13 @@
 """Commands on environments: look, stop, unlock, repair, quarantine and lift."""
 
 from dataclasses import asdict, dataclass
-from typing import Annotated
+from typing import Annotated, Any
 
 from cyclopts import App, Parameter
 
 from prefect_delivery import control
 from prefect_delivery.cli.codes import FAILED, OK
+from prefect_delivery.cli.definitions import DEFAULT
 from prefect_delivery.cli.terminal import Format, one_line, show, write, write_json
 from prefect_delivery.cli.views import (
     environment_table,
@@ -14,6 +15,7 @@ from prefect_delivery.cli.views import (
     release_title,
     short,
 )
+from prefect_delivery.definition import load_file
 from prefect_delivery.errors import Refused
 from prefect_delivery.ledger import Ledger, Repair
 
@@ -52,20 +54,26 @@ def ls(*, output: Output = "text") -> int:
 
 
 @app.command
-def check(name: str, /, *, output: Output = "text") -> int:
+def check(name: str, /, *, policy: Flag = False, output: Output = "text") -> int:
     """Compare what an environment really runs with what the ledger says.
 
     For example:
 
         deliver env check production
+        deliver env check production --policy > policy.json
 
     Args:
         name: The environment.
+        policy: Write the IAM policy that an environment in AWS needs instead; of one
+            that nothing was deployed to, by its block or delivery.yaml.
         output: `json` for programs.
 
     Returns:
         0 when both agree and nothing is left unfinished, else 1.
     """
+    if policy:
+        write_json(_policy(name))
+        return OK
     from prefect_delivery.blocks.environment import find_environment
 
     ledger = Ledger.open()
@@ -85,6 +93,24 @@ def check(name: str, /, *, output: Output = "text") -> int:
     else:
         _tell(found)
     return OK if found.ok else FAILED
+
+
+def _policy(name: str) -> dict[str, Any]:
+    """The policy for an environment, whether it was deployed to or not."""
+    from prefect_delivery.blocks.aws_environment import AwsEnvironment
+    from prefect_delivery.blocks.environment import find_environment
+    from prefect_delivery.permissions import policy_of
+
+    written = load_file(DEFAULT).environments if DEFAULT.is_file() else {}
+    known = {
+        state.name.rpartition("/")[2]: {**state.configuration, "kind": state.kind}
+        for state in Ledger.open().environments.list()
+        if name in {state.name, state.name.rpartition("/")[2]}
+    }
+    target = find_environment(name.rpartition("/")[2], {**written, **known})
+    if not isinstance(target, AwsEnvironment):
+        raise Refused(f"environment '{name}' is not in AWS, and needs no policy there")
+    return policy_of(target.permissions())
 
 
 @app.command
