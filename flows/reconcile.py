@@ -48,6 +48,7 @@ def set_right(ledger: Ledger, say: Say) -> None:
     not told of something is told.
     """
     _finish_rollouts(ledger, say)
+    _give_leases_back(ledger, say)
     close_dead(ledger, say)
     _remove_workspaces(say)
     _remove_containers(say)
@@ -69,6 +70,14 @@ def _finish_rollouts(ledger: Ledger, say: Say) -> None:
                 say(f"{name}: {done}")
         except DeliveryError as error:
             say(f"{name}: {error}")
+
+
+def _give_leases_back(ledger: Ledger, say: Say) -> None:
+    """Release what processes held that died before their rollout began."""
+    for lease in ledger.leases.held():
+        if is_dead(lease.holder):
+            ledger.leases.release(lease)
+            say(f"{lease.name}: a dead process held it")
 
 
 def _remove_workspaces(say: Say) -> None:

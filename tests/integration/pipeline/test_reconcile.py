@@ -1,15 +1,18 @@
 """What `reconcile` removes, and what it must not remove."""
 
 import os
+import signal
 from pathlib import Path
 
 import pytest
+from processes import Child
 from repository import Shop
 
 from prefect_delivery.actions import Job
 from prefect_delivery.artifacts import Artifact, ArtifactStore
 from prefect_delivery.flows.reconcile import set_right
 from prefect_delivery.holder import this_holder
+from prefect_delivery.ledger import Ledger
 from prefect_delivery.settings import settings
 
 
@@ -72,3 +75,21 @@ def test_a_workspace_of_a_process_that_is_gone_is_removed(shop: Shop) -> None:
     set_right(shop.ledger, print)
 
     assert not left.exists()
+
+
+def test_a_lease_whose_holder_died_before_its_rollout_began_is_given_back(
+    home: Path,
+) -> None:
+    ledger = Ledger.open()
+    living = ledger.leases.take("alive", holder=this_holder(), ttl=60)
+
+    def take_and_die() -> None:
+        Ledger.open().leases.take("site", holder=this_holder(), ttl=60)
+        os.kill(os.getpid(), signal.SIGKILL)
+
+    assert Child(take_and_die).wait() == -signal.SIGKILL
+    assert len(ledger.leases.held()) == 2
+
+    set_right(ledger, print)
+
+    assert [each.name for each in ledger.leases.held()] == [living.name]
