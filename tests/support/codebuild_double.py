@@ -15,6 +15,7 @@ import zipfile
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 from aws import Refusal
 from ruamel.yaml import YAML
@@ -185,7 +186,8 @@ class CodeBuild:
             "environment": self._environment(asked),
             "logs": {
                 "groupName": f"/aws/codebuild/{PROJECT}",
-                "streamName": build_id.partition(":")[2],
+                # The service may be one that other tests have used.
+                "streamName": uuid4().hex,
                 "deepLink": f"https://console.aws.amazon.com/{build_id}",
             },
         }
