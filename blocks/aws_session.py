@@ -33,6 +33,7 @@ from prefect.exceptions import PrefectException
 from prefect_aws import AwsCredentials
 
 from prefect_delivery.actions import ActionFailed, Job
+from prefect_delivery.settings import settings
 
 R = TypeVar("R")
 
@@ -129,6 +130,22 @@ class AwsSession:
         if endpoint := self.endpoint("s3"):
             return f"{endpoint}/{bucket}/{key}"
         return f"https://{bucket}.s3.{self.region}.{self.domain}/{key}"
+
+    def bucket(self, named: str | None) -> str:
+        """The bucket for what services of this region take and leave in S3.
+
+        Args:
+            named: What an action names; goes before the settings of the worker.
+
+        Raises:
+            ActionFailed: Nobody names one.
+        """
+        if found := named or settings().bucket_in(self.region):
+            return found
+        raise ActionFailed(
+            f"no S3 bucket is named for what goes to AWS in {self.region}",
+            hint="give 'bucket', or set PREFECT_DELIVERY_AWS_BUCKET on the worker",
+        )
 
     def frozen_credentials(self) -> Any:
         """Access key, secret and token, as they are now.

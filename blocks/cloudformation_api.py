@@ -25,7 +25,6 @@ from prefect_delivery.blocks.cloudformation_changes import (
     failure,
 )
 from prefect_delivery.errors import ActionFailed
-from prefect_delivery.settings import settings
 
 STEADY: Final = frozenset(
     {
@@ -287,13 +286,7 @@ class Stack:
         body = template.encode()
         if len(body) <= _LARGEST_BODY:
             return {"TemplateBody": template}
-        bucket = self.bucket or settings().aws_bucket
-        if not bucket:
-            raise ActionFailed(
-                f"the template has {len(body):,} bytes; over {_LARGEST_BODY:,} it goes"
-                " through S3",
-                hint="give 'bucket', or set PREFECT_DELIVERY_AWS_BUCKET on the worker",
-            )
+        bucket = self.aws.bucket(self.bucket)
         key = f"prefect-delivery/templates/{sha256(body).hexdigest()}"
         self.aws.client("s3").put_object(Bucket=bucket, Key=key, Body=body)
         return {"TemplateURL": self.aws.object_url(bucket, key)}

@@ -3,9 +3,12 @@
 import os
 from functools import lru_cache
 from pathlib import Path
+from typing import Annotated
 
 from pydantic import Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
+
+_BUCKETS = r"^\s*([\w-]+=[\w.-]+(\s+|$))*$"
 
 
 def _default_home() -> Path:
@@ -26,6 +29,7 @@ class Settings(BaseSettings):
         artifact_kms_key: Id or ARN of the KMS key that S3 encrypts artifacts with; the
             bucket's own encryption by default.
         aws_bucket: S3 bucket for artifacts on their way to AWS services and back.
+        aws_buckets: Those of other regions, as `region=bucket` with blanks between them.
         keep_artifacts_days: Days until an artifact may be removed that neither a
             rollback nor a retry of a latest execution needs.
         lease: Seconds after which an execution whose process gives no sign is taken
@@ -44,6 +48,7 @@ class Settings(BaseSettings):
     artifact_credentials: str | None = None
     artifact_kms_key: str | None = None
     aws_bucket: str | None = None
+    aws_buckets: Annotated[str, Field(pattern=_BUCKETS)] = ""
     keep_artifacts_days: float = 30
     lease: float = Field(default=60, ge=1, le=3600)
     server_url: str = "http://127.0.0.1:4280"
@@ -66,6 +71,11 @@ class Settings(BaseSettings):
         """Where all machines share artifacts, as `s3://bucket/prefix`."""
         found = self.artifact_store
         return found if found and found.startswith("s3://") else None
+
+    def bucket_in(self, region: str) -> str | None:
+        """S3 bucket for what goes to AWS services of a region."""
+        of_regions = dict(each.split("=") for each in self.aws_buckets.split())
+        return of_regions.get(region, self.aws_bucket)
 
     @property
     def replicas(self) -> list[str]:

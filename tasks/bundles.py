@@ -12,7 +12,6 @@ from botocore.exceptions import ClientError  # type: ignore[import-untyped]  # n
 from prefect_delivery.actions import ActionFailed, Artifact, Job
 from prefect_delivery.blocks.archives import pack
 from prefect_delivery.blocks.aws_session import AwsSession, code_of
-from prefect_delivery.settings import settings
 
 PREFIX: Final = "prefect-delivery"
 LARGEST: Final = 7 * 1024**3
@@ -33,18 +32,12 @@ class Bundles:
 
     @classmethod
     def of(cls, aws: AwsSession, bucket: str | None, job: Job) -> "Bundles":
-        """Those in `bucket`, or in the bucket of the settings.
+        """Those in `bucket`, or in the bucket of the settings for the session's region.
 
         Raises:
             ActionFailed: Neither is named.
         """
-        found = bucket or settings().aws_bucket
-        if not found:
-            raise ActionFailed(
-                "no S3 bucket is named for artifacts on their way to AWS",
-                hint="give 'bucket', or set PREFECT_DELIVERY_AWS_BUCKET on the worker",
-            )
-        return cls(aws, found, job)
+        return cls(aws, aws.bucket(bucket), job)
 
     def put(self, artifact: Artifact) -> str:
         """Upload an artifact, unless it is there; its key, which names its digest."""

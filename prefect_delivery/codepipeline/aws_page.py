@@ -23,8 +23,11 @@ Credentials of roles are renewed while an action runs. Endpoints are those of AW
 block's client parameters, or of `AWS_ENDPOINT_URL` and `AWS_ENDPOINT_URL_<SERVICE>`.
 
 Artifacts go to AWS services and back as zip archives in an S3 bucket: `bucket`, or
-`PREFECT_DELIVERY_AWS_BUCKET` on the worker. A lifecycle rule may remove what is under
-`prefect-delivery/` after some days; it is uploaded again when it is needed.
+`PREFECT_DELIVERY_AWS_BUCKET` on the worker. Most services take only one of their own
+region: `PREFECT_DELIVERY_AWS_BUCKETS="us-east-1=acme-us ap-south-1=acme-in"` names those
+of other regions, and an imported action with a `region` takes that of `artifactStores`.
+A lifecycle rule may remove what is under `prefect-delivery/` after some days; it is
+uploaded again when it is needed.
 
 A request that starts something is made once. It carries a token, or what it started is
 looked up before another is. Where AWS has neither (Lambda, express state machines), it is

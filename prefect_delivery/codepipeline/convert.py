@@ -178,6 +178,10 @@ class Conversion:
             if schema is not None and name not in found:
                 value = ours(value, self.renamed)
                 found[name] = typed(value, schema) if isinstance(value, str) else value
+        stores = self.pipeline.get("artifactStores", {})
+        store = stores.get(action.get("region"), {}).get("location")
+        if store and spec and "bucket" in spec.schema.get("properties", {}):
+            found.setdefault("bucket", store)
         return found
 
     def _parameters(self, uses: str, action: Data) -> list[tuple[str, Any]]:

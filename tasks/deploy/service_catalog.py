@@ -16,7 +16,6 @@ from prefect_delivery.blocks.aws_session import (
     start_or_attach,
     token_of,
 )
-from prefect_delivery.settings import settings
 from prefect_delivery.tasks.deploy.artifact_files import ArtifactFiles, artifact_files
 
 INTERVAL: Final = 5.0
@@ -90,13 +89,8 @@ def deploy_to_service_catalog(
                 " configuration_file_path",
             )
         template = files.text(str(said["template"]).lstrip("/"))
-    place = bucket or settings().aws_bucket
-    if not place:
-        raise ActionFailed(
-            "no S3 bucket is named for the template",
-            hint="give 'bucket', or set PREFECT_DELIVERY_AWS_BUCKET on the worker",
-        )
     with aws_session(credentials, role_arn, region) as aws:
+        place = aws.bucket(bucket)
         token = token_of(job, "service-catalog")
         key = f"prefect-delivery/products/{artifact.digest}/{said['template']}"
         aws.client("s3").put_object(Bucket=place, Key=key, Body=template.encode())
