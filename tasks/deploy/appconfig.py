@@ -88,15 +88,19 @@ def deploy_with_appconfig(
     place = {"ApplicationId": application, "EnvironmentId": environment}
     with aws_session(credentials, role_arn, region) as aws:
         client = aws.client("appconfig")
-        version = _version(client, profile, content, path)
         asked = {
             **profile,
             **place,
             "DeploymentStrategyId": deployment_strategy,
-            "ConfigurationVersion": version,
             "Description": f"prefect-delivery {token_of(job, 'appconfig')}",
         }
-        number = int(start_or_attach(job, lambda: _started(aws, asked, place)))
+
+        def start() -> str:
+            version = _version(aws, profile, content, path)
+            return _started(aws, {**asked, "ConfigurationVersion": version}, place)
+
+        number = int(start_or_attach(job, start))
+        version = _version(aws, profile, content, path)
         job.log(f"deployment {number} of version {version}")
         deployment = {**place, "DeploymentNumber": number}
         stop_with(
@@ -116,8 +120,11 @@ def deploy_with_appconfig(
     )
 
 
-def _version(client: Any, profile: dict[str, str], content: bytes, path: str) -> str:
+def _version(
+    aws: AwsSession, profile: dict[str, str], content: bytes, path: str
+) -> str:
     """Number of the version with this content, which is made unless there is one."""
+    client, once = aws.client("appconfig"), aws.client("appconfig", ONCE)
     label = f"prefect-delivery-{sha256(content).hexdigest()[:40]}"
     if known := _labelled(client, profile, label):
         return known
@@ -125,11 +132,11 @@ def _version(client: Any, profile: dict[str, str], content: bytes, path: str) ->
     if path.endswith((".yaml", ".yml")):
         kind = "application/x-yaml"
     try:
-        made = client.create_hosted_configuration_version(
+        made = once.create_hosted_configuration_version(
             **profile, Content=content, ContentType=kind, VersionLabel=label
         )
     except ClientError as error:
-        # The answer to an earlier attempt got lost, or somebody else was faster.
+        # Somebody else was faster.
         if code_of(error) != "ConflictException":
             raise
         if known := _labelled(client, profile, label):

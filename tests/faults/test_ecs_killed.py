@@ -76,3 +76,23 @@ def test_answers_that_are_lost_after_the_effect_change_nothing_twice(
     revisions = ecs_shop.ecs.list_task_definitions(familyPrefix=ecs_shop.name)
     assert len(revisions["taskDefinitionArns"]) == 2
     assert ecs_shop.target().observe() == release.digest
+
+
+def test_whatever_answer_is_lost_the_tasks_of_before_come_back(
+    ecs_shop: EcsShop, ministack: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    wire, release = Wire(), ecs_shop.release("shop:bad")
+    wire.each = True
+    with wire.to(ministack) as address, pytest.raises(RolloutFailed):
+        monkeypatch.setenv("AWS_ENDPOINT_URL", address)
+
+        deploy(ecs_shop, release)
+
+    assert wire.lost >= {
+        "DeregisterTaskDefinition",
+        "RegisterTaskDefinition",
+        "TagResource",
+        "UpdateService",
+    }
+    assert ecs_shop.service()["taskDefinition"] == ecs_shop.first
+    assert ecs_shop.images() == {"shop:1"}

@@ -65,6 +65,8 @@ class Wire:
     Attributes:
         seen: Operation of each request that came through, such as `StartExecution`.
         cuts: Operations whose next answers get lost.
+        each: Whether the first answer of each change gets lost, whatever it is.
+        lost: Changes whose answers were lost by that.
         bodies: Of the requests, one for each in `seen`.
     """
 
@@ -72,6 +74,8 @@ class Wire:
         self.seen: list[str] = []
         self.bodies: list[str] = []
         self.cuts: list[str] = []
+        self.each = False
+        self.lost: set[str] = set()
         self.lock = threading.Lock()
 
     def times(self, operation: str) -> int:
@@ -83,6 +87,9 @@ class Wire:
             self.bodies.append(body.decode(errors="replace"))
             if operation in self.cuts:
                 self.cuts.remove(operation)
+                return True
+            if self.each and operation not in self.lost and not _reads(operation):
+                self.lost.add(operation)
                 return True
         return False
 
@@ -128,6 +135,10 @@ def operation_of(request: BaseHTTPRequestHandler, body: bytes) -> str:
     if action := parse_qs(body.decode(errors="replace")).get("Action"):
         return action[0]
     return f"{request.command} {request.path.partition('?')[0]}"
+
+
+def _reads(operation: str) -> bool:
+    return operation.startswith(("BatchGet", "Describe", "GET", "Get", "HEAD", "List"))
 
 
 class Refusal(Exception):

@@ -91,39 +91,45 @@ def test_a_file_becomes_a_version_and_is_deployed(
     assert shop.deployments() == ["COMPLETE", "COMPLETE"]
 
 
-def test_answers_that_are_lost_after_the_effect_change_nothing_twice(
+def test_whatever_answer_is_lost_there_is_one_version_and_one_deployment(
     shop: Shop,
     artifact: Making,
     job: Job,
     ministack: str,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    wire, application = Wire(), f"/applications/{shop.asked['application']}"
-    profile, live = shop.asked["configuration_profile"], shop.asked["environment"]
+    wire, at_once = Wire(), shop.strategy(0)
+    wire.each = True
     with wire.to(ministack) as address:
         monkeypatch.setenv("AWS_ENDPOINT_URL", address)
-        wire.cuts += [f"POST {application}/environments/{live}/deployments"]
-        act(shop, artifact({"flags.json": "{}"}), job)
+        act(shop, artifact({"flags.json": "{}"}), job, deployment_strategy=at_once)
 
-    stored = f"POST {application}/configurationprofiles/{profile}/hosted"
-    assert wire.cuts == []
-    assert sum(each.startswith(stored) for each in wire.seen) == 1
+    assert len(wire.lost) == 2
+    assert shop.versions() == [b"{}"]
     assert shop.deployments() == ["COMPLETE"]
 
 
+@pytest.mark.parametrize("lost", [False, True])
 def test_when_the_action_is_stopped_the_deployment_is_rolled_back(
-    shop: Shop, artifact: Making, job: Job
+    shop: Shop,
+    artifact: Making,
+    job: Job,
+    ministack: str,
+    monkeypatch: pytest.MonkeyPatch,
+    lost: bool,
 ) -> None:
+    wire, slow = Wire(), shop.strategy(10)
+    place = f"/applications/{shop.asked['application']}/environments"
+    stop = f"DELETE {place}/{shop.asked['environment']}/deployments/1"
+    wire.cuts += [stop] * lost
     job.cancel("somebody stopped it")
 
-    with pytest.raises(ActionFailed, match="somebody stopped it"):
-        act(
-            shop,
-            artifact({"flags.json": "{}"}),
-            job,
-            deployment_strategy=shop.strategy(10),
-        )
+    with wire.to(ministack) as address:
+        monkeypatch.setenv("AWS_ENDPOINT_URL", address)
+        with pytest.raises(ActionFailed, match="somebody stopped it"):
+            act(shop, artifact({"flags.json": "{}"}), job, deployment_strategy=slow)
 
+    assert wire.times(stop) == 1 + lost
     assert shop.deployments() == ["ROLLED_BACK"]
 
 

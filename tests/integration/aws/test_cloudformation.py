@@ -257,3 +257,20 @@ def test_answers_that_are_lost_after_the_effect_change_nothing_twice(
         wire.cuts += ["DeleteStack"]
         act(shop, "DELETE_ONLY")
         assert (wire.cuts, shop.status()) == ([], "gone")
+
+
+def test_whatever_answer_is_lost_the_template_of_before_comes_back(
+    shop: StackShop, ministack: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    wire = Wire()
+    wire.each = True
+    with wire.to(ministack) as address:
+        monkeypatch.setenv("AWS_ENDPOINT_URL", address)
+        made = act(shop, "CREATE_UPDATE", shop.artifact("one"))
+        with pytest.raises(ActionFailed):
+            act(shop, "CREATE_UPDATE", shop.artifact("two", broken=True))
+        serving = shop.target().observe()
+
+    assert serving == made.variables["release"]
+    assert shop.says() == "none one"
+    assert wire.lost >= {"CreateChangeSet", "DeleteChangeSet", "ExecuteChangeSet"}

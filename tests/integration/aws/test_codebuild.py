@@ -177,9 +177,10 @@ def test_the_next_worker_goes_on_with_the_build(
 
 
 @pytest.mark.parametrize("batch", [False, True])
-def test_a_stopped_action_stops_its_build(
-    codebuild: CodeBuild, artifact: Make, job: Job, batch: bool
+def test_a_stopped_action_stops_its_build_whatever_answer_is_lost(
+    codebuild: CodeBuild, artifact: Make, job: Job, batch: bool, wire: Wire
 ) -> None:
+    wire.each = True
     source = artifact({"buildspec.yml": PLAIN % "sleep 60"})
     failures: list[str] = []
 
@@ -196,6 +197,9 @@ def test_a_stopped_action_stops_its_build(
 
     assert failures == ["stopped by Ann"]
     until(lambda: {b["buildStatus"] for b in codebuild.builds.values()} == {"STOPPED"})
+    assert len(codebuild.builds) == (2 if batch else 1)
+    kind = "BuildBatch" if batch else "Build"
+    assert {f"Start{kind}", f"Stop{kind}"} <= wire.lost
 
 
 @pytest.mark.parametrize(

@@ -123,6 +123,22 @@ def test_a_stopped_action_stops_its_deployment_and_takes_it_back(
     assert (found["status"], found["rolledBack"]) == ("Stopped", True)
 
 
+def test_whatever_answer_is_lost_one_deployment_is_stopped(
+    codedeploy: CodeDeploy, artifact: Making, job: Job, wire: Wire
+) -> None:
+    codedeploy.holds, wire.each = True, True
+    job.cancel("somebody stopped it")
+
+    with pytest.raises(ActionFailed, match="somebody stopped it"):
+        deploy_with_codedeploy.fn(
+            artifact({"appspec.yml": ""}), "shop", "live", job=job
+        )
+
+    (found,) = codedeploy.deployments.values()
+    assert (found["status"], found["rolledBack"]) == ("Stopped", True)
+    assert {"CreateDeployment", "StopDeployment"} <= wire.lost
+
+
 def test_a_busy_group_and_a_missing_application_are_named(
     codedeploy: CodeDeploy, artifact: Making, job: Job
 ) -> None:

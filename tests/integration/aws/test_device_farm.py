@@ -193,6 +193,20 @@ def test_a_stopped_action_stops_its_run(farm: Farm, shop: Artifact, job: Job) ->
     assert farm.stopped == [*farm.runs]
 
 
+def test_whatever_answer_is_lost_one_run_is_stopped(
+    farm: Farm, shop: Artifact, job: Job, wire: Wire
+) -> None:
+    wire.each = True
+    job.cancel("somebody stopped it")
+
+    with pytest.raises(ActionFailed, match="somebody stopped it"):
+        run(shop, job)
+
+    assert len(farm.runs) == 1
+    assert {*farm.stopped} == {*farm.runs}
+    assert {"CreateUpload", "ScheduleRun", "StopRun"} <= wire.lost
+
+
 def test_what_is_missing_is_named(farm: Farm, shop: Artifact, job: Job) -> None:
     with pytest.raises(ActionFailed, match="APPIUM_PYTHON needs 'test'"):
         run(shop, job, test=None)

@@ -117,3 +117,22 @@ def test_answers_that_are_lost_after_the_effect_change_nothing_twice(
     assert wire.cuts == []
     assert beanstalk.updates == [f"prefect-delivery-{made.variables['release']}"]
     assert target().observe() == made.variables["release"]
+
+
+def test_whatever_answer_is_lost_the_version_of_before_comes_back(
+    beanstalk: Beanstalk, artifact: Making, wire: Wire
+) -> None:
+    wire.each = True
+
+    good = act(artifact({"app.py": "one"})).variables["release"]
+    with pytest.raises(ActionFailed, match="health is Red"):
+        act(artifact({"red": "two"}))
+
+    assert target().observe() == good
+    assert wire.lost >= {
+        "CreateApplicationVersion",
+        "CreateStorageLocation",
+        "UpdateEnvironment",
+        "UpdateTagsForResource",
+    }
+    assert len(beanstalk.updates) == 3

@@ -182,6 +182,23 @@ def test_answers_that_are_lost_after_the_effect_change_nothing_twice(
     assert S3BucketEnvironment(bucket=bucket).observe() == made.variables["release"]
 
 
+def test_whatever_answer_is_lost_the_objects_of_before_come_back(
+    bucket: str, artifact: Making, objects: Any, wire: Wire
+) -> None:
+    act(artifact({"a": "one", "c": "one"}), bucket)
+    wire.each = True
+
+    with pytest.raises(ActionFailed):
+        deploy.fn(
+            artifact({"a": "two", "b": "two"}),
+            S3BucketEnvironment(bucket=bucket, hooks=Hooks(after=["false"])),
+            job=Job(log=print),
+        )
+
+    assert objects() == {"a": "one", "c": "one"}
+    assert {each.partition(" ")[0] for each in wire.lost} == {"PUT", "DELETE"}
+
+
 def test_a_bucket_that_is_not_there_is_named(cloud: None, artifact: Making) -> None:
     with pytest.raises(ActionFailed, match="NoSuchBucket"):
         act(artifact({"a": "one"}), "none-such")

@@ -167,15 +167,29 @@ def test_why_stacks_failed_is_said(
         deploy(**WHERE)
 
 
-def test_when_the_action_is_stopped_so_is_the_operation(
-    sets: StackSets, deploy: Callable[..., Outputs], job: Job
+def test_an_update_whose_answer_is_lost_is_made_once(
+    sets: StackSets, deploy: Callable[..., Outputs], job: Job, wire: Wire
 ) -> None:
+    deploy(**WHERE)
+    job.key, wire.each = "e2/Build/shop/1", True
+
+    deploy("Resources: {Two: {Type: T}}")
+
+    assert [action for action, _ in sets.started] == ["CREATE", "UPDATE"]
+    assert "UpdateStackSet" in wire.lost
+
+
+def test_when_the_action_is_stopped_so_is_the_operation_whatever_answer_is_lost(
+    sets: StackSets, deploy: Callable[..., Outputs], job: Job, wire: Wire
+) -> None:
+    wire.each = True
     job.cancel("somebody stopped it")
 
     with pytest.raises(ActionFailed, match="somebody stopped it"):
         deploy(**WHERE)
 
     assert [each["ends"] for each in sets.operations.values()] == ["STOPPED"]
+    assert "StopStackSetOperation" in wire.lost
 
 
 @pytest.mark.parametrize(

@@ -110,10 +110,11 @@ def test_the_next_worker_goes_on_with_the_execution(
     assert len(executions(client, arn)) == 1
 
 
-def test_a_stopped_action_stops_its_execution(
-    machine: Callable[..., str], job: Job, client: Clients
+def test_a_stopped_action_stops_its_execution_whatever_answer_is_lost(
+    machine: Callable[..., str], job: Job, client: Clients, wire: Wire
 ) -> None:
     arn = machine(WAIT)
+    wire.each = True
     failures: list[str] = []
 
     def run() -> None:
@@ -129,6 +130,7 @@ def test_a_stopped_action_stops_its_execution(
 
     assert failures == ["stopped by Ann"]
     assert [each["status"] for each in executions(client, arn)] == ["ABORTED"]
+    assert {"StartExecution", "StopExecution"} <= wire.lost
 
 
 def test_an_express_execution_is_started_once_and_not_waited_for(
