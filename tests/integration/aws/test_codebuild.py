@@ -198,8 +198,10 @@ def test_a_stopped_action_stops_its_build_whatever_answer_is_lost(
     assert failures == ["stopped by Ann"]
     until(lambda: {b["buildStatus"] for b in codebuild.builds.values()} == {"STOPPED"})
     assert len(codebuild.builds) == (2 if batch else 1)
-    kind = "BuildBatch" if batch else "Build"
-    assert {f"Start{kind}", f"Stop{kind}"} <= wire.lost
+    changes = (
+        ["StartBuildBatch", "StopBuildBatch"] if batch else ["StartBuild", "StopBuild"]
+    )
+    assert {*changes} <= wire.lost
 
 
 @pytest.mark.parametrize(
