@@ -9,7 +9,7 @@ artifacts it leaves) and `Job` (its handle on the run).
 
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -35,6 +35,7 @@ if TYPE_CHECKING:
 __all__ = [
     "ACTION",
     "CACHEABLE",
+    "PERMISSIONS",
     "VARIABLES",
     "ActionFailed",
     "Address",
@@ -58,6 +59,7 @@ ACTION = "delivery_action"
 VARIABLES = "delivery_variables"
 CACHEABLE = "delivery_cacheable"
 WATCHED = "delivery_watched"
+PERMISSIONS = "delivery_permissions"
 """Attributes of a task in which `@action` notes what it was told."""
 
 UNSURE: Final = (OSError, TransportError)
@@ -317,6 +319,7 @@ def action(
     variables: Mapping[str, str] | None = None,
     cacheable: bool = False,
     watched: Watched | None = None,
+    permissions: Sequence[str] = (),
 ) -> Callable[[Callable[P, R]], Task[P, R]]:
     """Make a Prefect task of a function, to be used in pipelines as `name`.
 
@@ -328,6 +331,8 @@ def action(
             it does, and come of nothing but its inputs, its configuration, the values
             of `secrets`, the container image `image` or else the machine it runs on.
         watched: Of a source that is no git repository: how `watch` finds its changes.
+        permissions: What IAM must allow the action's identity in AWS, such as
+            `codebuild:StartBuild`.
     """
 
     def decorate(function: Callable[P, R]) -> Task[P, R]:
@@ -337,6 +342,7 @@ def action(
         setattr(made, VARIABLES, dict(variables or {}))
         setattr(made, CACHEABLE, cacheable)
         setattr(made, WATCHED, watched)
+        setattr(made, PERMISSIONS, tuple(permissions))
         return made
 
     return decorate

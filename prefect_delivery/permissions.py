@@ -47,6 +47,11 @@ def arn(service: str, resource: str, *, role: str | None, region: str | None) ->
     )
 
 
+def actions_of(permissions: Iterable[Permission]) -> tuple[str, ...]:
+    """All calls of some permissions, each once."""
+    return tuple(sorted({action for each in permissions for action in each.actions}))
+
+
 def policy_of(permissions: Iterable[Permission]) -> Data:
     """The smallest policy that allows all of it; each statement once."""
     statements: list[Data] = []

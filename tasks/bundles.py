@@ -14,6 +14,8 @@ from prefect_delivery.blocks.archives import pack
 from prefect_delivery.blocks.aws_session import AwsSession, code_of
 
 PREFIX: Final = "prefect-delivery"
+BUNDLED: Final = ("s3:AbortMultipartUpload", "s3:GetObject", "s3:PutObject")
+"""What IAM must allow for it in the bucket."""
 LARGEST: Final = 7 * 1024**3
 """Bytes that an archive may unpack to: CodePipeline's limit for sources from S3."""
 

@@ -26,6 +26,7 @@ def plan(
         list[str], Parameter(name=["--variable", "-v"], negative="", show_default=False)
     ] = [],
     against: str | None = None,
+    policy: Annotated[bool, Parameter(negative="")] = False,
     output: Annotated[Format, Parameter(name=["--output", "-o"])] = "text",
 ) -> int:
     """Show what a run would do, without doing it.
@@ -38,12 +39,15 @@ def plan(
         deliver plan -v greeting=hello
         deliver plan --against main        # what differs from that commit's definition
         deliver plan --against live        # what differs from what is deployed
+        deliver plan --policy              # what it must be allowed to do in AWS
 
     Args:
         file: The definition; a file of CodePipeline as well.
         variable: Value of a pipeline variable, as name=value.
         against: A git revision, another definition file, or `live`: what is deployed, or
             the last execution where nothing is.
+        policy: Write the IAM policies that the definition needs, by the identities that
+            act, instead of the plan.
         output: `json` for programs.
 
     Returns:
@@ -51,6 +55,12 @@ def plan(
     """
     definition = read_pipeline(file)
     refuse_ended(definition)
+    if policy:
+        # Actions are imported for it.
+        from prefect_delivery.cli.policies import policies
+
+        write_json(policies(definition))
+        return OK
     if against is not None:
         return _compare(_other(definition, file, against), definition, output)
     made = make_plan(definition, pairs(variable, "-v"), _serving(definition))

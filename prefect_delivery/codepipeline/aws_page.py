@@ -33,6 +33,11 @@ A request that starts something is made once. It carries a token, or what it sta
 looked up before another is. Where AWS has neither (Lambda, express state machines), it is
 made at most once: when the answer gets lost, the action fails and is not retried.
 
+`deliver plan --policy` writes the IAM policies that all actions and environments of a
+definition need, one for each identity: the worker, a block, a role. They name the
+resources of environments; what an action names may be known in a run only, so put
+resources in the place of `*` there.
+
 What is not there yet keeps its name when a pipeline is imported, and `deliver validate`
 says that it is missing.
 

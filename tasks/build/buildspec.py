@@ -32,7 +32,13 @@ from prefect_delivery.tasks.build.buildspec_order import (
 Parallel = Annotated[int, Field(ge=1, le=32)]
 
 
-@action("build/buildspec")
+@action(
+    "build/buildspec",
+    permissions=(
+        "secretsmanager:GetSecretValue",
+        "ssm:GetParameter",
+    ),
+)
 def run_buildspec(
     source: Artifact,
     *,

@@ -2,11 +2,14 @@
 
 from prefect_delivery.actions import Artifact, Job, Minutes, Outputs, Patterns, action
 from prefect_delivery.blocks.aws_session import aws_session
-from prefect_delivery.tasks.build.codebuild_build import run
+from prefect_delivery.tasks.build.codebuild_build import PERMISSIONS, run
 from prefect_delivery.tasks.build.codebuild_order import Order, Variables
 
 
-@action("build/codebuild")
+@action(
+    "build/codebuild",
+    permissions=PERMISSIONS,
+)
 def build_with_codebuild(
     project_name: str,
     artifacts: dict[str, Artifact],

@@ -17,8 +17,24 @@ from prefect_delivery.blocks.aws_session import (
 from prefect_delivery.tasks.build.codebuild_logs import LogStream
 from prefect_delivery.tasks.build.codebuild_order import MARK, Order, identifier
 from prefect_delivery.tasks.build.codebuild_reports import reports_of, summary_of
-from prefect_delivery.tasks.bundles import Bundles
+from prefect_delivery.tasks.bundles import BUNDLED, Bundles
 
+PERMISSIONS: Final = (
+    *BUNDLED,
+    "codebuild:BatchGetBuildBatches",
+    "codebuild:BatchGetBuilds",
+    "codebuild:BatchGetProjects",
+    "codebuild:BatchGetReports",
+    "codebuild:DescribeTestCases",
+    "codebuild:ListBuildBatchesForProject",
+    "codebuild:ListBuildsForProject",
+    "codebuild:StartBuild",
+    "codebuild:StartBuildBatch",
+    "codebuild:StopBuild",
+    "codebuild:StopBuildBatch",
+    "logs:GetLogEvents",
+)
+"""What IAM must allow for builds and batches."""
 INTERVAL: Final = 5.0
 """Seconds between two looks at a build."""
 RECENT: Final = 100

@@ -25,6 +25,16 @@ PUBLIC_REGION: Final = "us-east-1"
 
 @action(
     "build/ecr-build-and-publish",
+    permissions=(
+        "ecr:BatchCheckLayerAvailability",
+        "ecr:CompleteLayerUpload",
+        "ecr:DescribeImages",
+        "ecr:DescribeRepositories",
+        "ecr:GetAuthorizationToken",
+        "ecr:InitiateLayerUpload",
+        "ecr:PutImage",
+        "ecr:UploadLayerPart",
+    ),
     variables={
         "ECRImageDigestId": "digest of the image, such as sha256:...",
         "ECRRepositoryName": "name of the repository",

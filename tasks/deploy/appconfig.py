@@ -34,6 +34,14 @@ _LOOK_BACK: Final = 20
 
 @action(
     "deploy/appconfig",
+    permissions=(
+        "appconfig:CreateHostedConfigurationVersion",
+        "appconfig:GetDeployment",
+        "appconfig:ListDeployments",
+        "appconfig:ListHostedConfigurationVersions",
+        "appconfig:StartDeployment",
+        "appconfig:StopDeployment",
+    ),
     variables={
         "ConfigurationVersion": "number of the configuration's version",
         "DeploymentNumber": "number of the deployment in its environment",

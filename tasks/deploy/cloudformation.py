@@ -26,6 +26,7 @@ from prefect_delivery.blocks.cloudformation_stack import (
 )
 from prefect_delivery.errors import Refused
 from prefect_delivery.ledger import Ledger
+from prefect_delivery.permissions import actions_of
 from prefect_delivery.rollout import recover
 from prefect_delivery.rollout.lease import leased
 from prefect_delivery.tasks.deploy.artifact_files import ArtifactFiles, artifact_files
@@ -38,6 +39,11 @@ _LONGEST = 720
 
 @action(
     "deploy/cloudformation",
+    permissions=actions_of(
+        CloudFormationStackEnvironment(
+            stack="*", stack_role_arn="*", bucket="*"
+        ).permissions()
+    ),
     variables={
         "*": "each output of the stack",
         "release": "digest of the release that serves now; not of `DELETE_ONLY`",

@@ -25,6 +25,16 @@ from prefect_delivery.tasks.deploy.stack_sets import (
 
 @action(
     "deploy/cloudformation-stack-instances",
+    permissions=(
+        "cloudformation:CreateStackInstances",
+        "cloudformation:DescribeStackSet",
+        "cloudformation:DescribeStackSetOperation",
+        "cloudformation:ListStackInstances",
+        "cloudformation:ListStackSetOperationResults",
+        "cloudformation:ListStackSetOperations",
+        "cloudformation:StopStackSetOperation",
+        "cloudformation:UpdateStackInstances",
+    ),
     variables={
         "StackSetId": "id of the stack set",
         "OperationId": "id of the operation",

@@ -36,6 +36,19 @@ _AUTOMATIC: dict[str, Data] = {
 
 @action(
     "deploy/cloudformation-stack-set",
+    permissions=(
+        "cloudformation:CreateStackInstances",
+        "cloudformation:CreateStackSet",
+        "cloudformation:DescribeStackSet",
+        "cloudformation:DescribeStackSetOperation",
+        "cloudformation:ListStackInstances",
+        "cloudformation:ListStackSetOperationResults",
+        "cloudformation:ListStackSetOperations",
+        "cloudformation:StopStackSetOperation",
+        "cloudformation:UpdateStackInstances",
+        "cloudformation:UpdateStackSet",
+        "iam:PassRole",
+    ),
     variables={
         "StackSetId": "id of the stack set",
         "OperationId": "id of the last operation; empty when none was needed",

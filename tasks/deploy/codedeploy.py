@@ -2,12 +2,23 @@
 
 from prefect_delivery.actions import Artifact, Job, Minutes, Outputs, action
 from prefect_delivery.blocks.aws_session import aws_session
-from prefect_delivery.tasks.bundles import Bundles
+from prefect_delivery.tasks.bundles import BUNDLED, Bundles
 from prefect_delivery.tasks.deploy.codedeploy_deployment import Group, carry_out
 
 
 @action(
     "deploy/codedeploy",
+    permissions=(
+        *BUNDLED,
+        "codedeploy:BatchGetDeployments",
+        "codedeploy:CreateDeployment",
+        "codedeploy:GetApplicationRevision",
+        "codedeploy:GetDeployment",
+        "codedeploy:GetDeploymentConfig",
+        "codedeploy:ListDeployments",
+        "codedeploy:RegisterApplicationRevision",
+        "codedeploy:StopDeployment",
+    ),
     variables={"DeploymentId": "id of the deployment, such as d-A1B2C3D4E"},
 )
 def deploy_with_codedeploy(

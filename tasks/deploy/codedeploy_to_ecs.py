@@ -28,6 +28,21 @@ _LOOK_BACK: Final = 10
 
 @action(
     "deploy/codedeploy-to-ecs",
+    permissions=(
+        "codedeploy:BatchGetDeployments",
+        "codedeploy:CreateDeployment",
+        "codedeploy:GetApplicationRevision",
+        "codedeploy:GetDeployment",
+        "codedeploy:GetDeploymentConfig",
+        "codedeploy:ListDeployments",
+        "codedeploy:RegisterApplicationRevision",
+        "codedeploy:StopDeployment",
+        "ecs:DescribeTaskDefinition",
+        "ecs:ListTaskDefinitions",
+        "ecs:RegisterTaskDefinition",
+        "ecs:TagResource",
+        "iam:PassRole",
+    ),
     variables={
         "DeploymentId": "id of the deployment, such as d-A1B2C3D4E",
     },

@@ -23,7 +23,7 @@ from prefect_delivery.blocks.aws_session import (
     stop_with,
     token_of,
 )
-from prefect_delivery.tasks.bundles import Bundles
+from prefect_delivery.tasks.bundles import BUNDLED, Bundles
 from prefect_delivery.tasks.deploy.artifact_files import artifact_files
 from prefect_delivery.tasks.deploy.ec2_script import Steps, read_steps, script_of
 
@@ -35,7 +35,22 @@ _MOST: Final = 500
 _GOING_ON: Final = {"Pending", "InProgress", "Cancelling", "Delayed"}
 
 
-@action("deploy/ec2")
+@action(
+    "deploy/ec2",
+    permissions=(
+        *BUNDLED,
+        "ec2:DescribeInstances",
+        "elasticloadbalancing:DeregisterTargets",
+        "elasticloadbalancing:DescribeTargetGroups",
+        "elasticloadbalancing:DescribeTargetHealth",
+        "elasticloadbalancing:RegisterTargets",
+        "ssm:CancelCommand",
+        "ssm:DescribeInstanceInformation",
+        "ssm:ListCommandInvocations",
+        "ssm:ListCommands",
+        "ssm:SendCommand",
+    ),
+)
 def deploy_to_ec2(
     artifact: Artifact,
     instance_tag_key: str,

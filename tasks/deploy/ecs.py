@@ -6,11 +6,15 @@ from pydantic import Field
 
 from prefect_delivery.actions import Artifact, Job, Outputs, action
 from prefect_delivery.blocks.ecs_service import EcsServiceEnvironment
+from prefect_delivery.permissions import actions_of
 from prefect_delivery.tasks.deploy.environment import deploy
 
 
 @action(
     "deploy/ecs",
+    permissions=actions_of(
+        EcsServiceEnvironment(cluster="*", service="*").permissions()
+    ),
     variables={
         "release": "digest of the release that serves now",
         "previous": "digest of the release that served before; empty for the first",

@@ -26,7 +26,11 @@ _VALID: Final = 60
 """Seconds in which EKS must see a token for the first time."""
 
 
-@action("deploy/eks", variables={"EKSClusterName": "name of the cluster"})
+@action(
+    "deploy/eks",
+    permissions=("eks:DescribeCluster",),
+    variables={"EKSClusterName": "name of the cluster"},
+)
 def deploy_to_eks(
     artifact: Artifact,
     cluster_name: str,

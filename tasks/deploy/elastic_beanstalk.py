@@ -2,11 +2,15 @@
 
 from prefect_delivery.actions import Artifact, Job, Outputs, action
 from prefect_delivery.blocks.elastic_beanstalk import ElasticBeanstalkEnvironment
+from prefect_delivery.permissions import actions_of
 from prefect_delivery.tasks.deploy.environment import deploy
 
 
 @action(
     "deploy/elastic-beanstalk",
+    permissions=actions_of(
+        ElasticBeanstalkEnvironment(application="*", environment="*").permissions()
+    ),
     variables={
         "release": "digest of the release that serves now",
         "previous": "digest of the release that served before; empty for the first",

@@ -17,6 +17,7 @@ from prefect_delivery.blocks.lambda_alias import (
     ready,
     zipped,
 )
+from prefect_delivery.permissions import actions_of
 from prefect_delivery.rollout import Canary, CanaryStep, Increment, Linear, Strategy
 from prefect_delivery.tasks.deploy.environment import deploy
 
@@ -29,6 +30,9 @@ _LONGEST = 2 * 24 * 60
 
 @action(
     "deploy/lambda",
+    permissions=actions_of(
+        LambdaAliasEnvironment(function="*", alias="*", alarms=["*"]).permissions()
+    ),
     variables={
         "FunctionVersion": "version that was published, or that the alias leads to now",
         "release": "digest of the release that serves now; none without an alias",

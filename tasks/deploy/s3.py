@@ -6,11 +6,17 @@ from datetime import UTC, datetime
 from prefect_delivery.actions import Artifact, Job, Outputs, action
 from prefect_delivery.blocks.aws_session import aws_session, token_of
 from prefect_delivery.blocks.s3_bucket import CannedAcl, S3BucketEnvironment
+from prefect_delivery.permissions import actions_of
 from prefect_delivery.tasks.deploy.environment import deploy
 
 
 @action(
     "deploy/s3",
+    permissions=actions_of(
+        S3BucketEnvironment(
+            bucket="*", canned_acl="private", kms_key_arn="*"
+        ).permissions()
+    ),
     variables={
         "ObjectKey": "key of the archive, or the folder of the files",
         "release": "digest of the release that serves now; empty for a key of its own",

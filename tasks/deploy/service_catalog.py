@@ -29,6 +29,13 @@ _KEYS: Final = {
 
 @action(
     "deploy/service-catalog",
+    permissions=(
+        "cloudformation:ValidateTemplate",
+        "s3:GetObject",
+        "s3:PutObject",
+        "servicecatalog:CreateProvisioningArtifact",
+        "servicecatalog:DescribeProvisioningArtifact",
+    ),
     variables={"ProvisioningArtifactId": "id of the product's new version"},
 )
 def deploy_to_service_catalog(

@@ -12,6 +12,7 @@ Entries = list[dict[str, str]] | str
 
 @action(
     "invoke/codepipeline",
+    permissions=("codepipeline:StartPipelineExecution",),
     variables={"PipelineExecutionId": "Id of the execution that was started."},
 )
 def start_pipeline(

@@ -12,10 +12,14 @@ from prefect_delivery.actions import (
     action,
 )
 from prefect_delivery.ledger.jobs import ActionType
+from prefect_delivery.tasks.bundles import BUNDLED
 from prefect_delivery.tasks.invoke.worker_job import Order, carry_out
 
 
-@action("invoke/custom-action")
+@action(
+    "invoke/custom-action",
+    permissions=(*BUNDLED, "sts:GetFederationToken"),
+)
 def run_custom_action(
     category: Literal["Build", "Test", "Deploy", "Invoke", "Approval"],
     provider: str,

@@ -30,6 +30,13 @@ Threshold = Annotated[int, Field(ge=0)]
 
 @action(
     "invoke/inspector-scan",
+    permissions=(
+        "ecr:BatchGetImage",
+        "ecr:DescribeRepositories",
+        "ecr:GetAuthorizationToken",
+        "ecr:GetDownloadUrlForLayer",
+        "inspector-scan:ScanSbom",
+    ),
     variables={
         "HighestScannedSeverity": "critical, high, medium or low; none without any",
     },

@@ -2,10 +2,17 @@
 
 from prefect_delivery.actions import Artifact, Job, Minutes, Outputs, Patterns, action
 from prefect_delivery.blocks.aws_session import aws_session
+from prefect_delivery.tasks.bundles import BUNDLED
 from prefect_delivery.tasks.invoke.lambda_job import Call, carry_out
 
 
-@action("invoke/lambda")
+@action(
+    "invoke/lambda",
+    permissions=(
+        *BUNDLED,
+        "lambda:InvokeFunction",
+    ),
+)
 def call_function(
     function_name: str,
     artifacts: dict[str, Artifact] = {},

@@ -36,6 +36,13 @@ NAME_LIMIT: Final = 80
 
 @action(
     "invoke/step-functions",
+    permissions=(
+        "states:DescribeExecution",
+        "states:DescribeStateMachine",
+        "states:StartExecution",
+        "states:StartSyncExecution",
+        "states:StopExecution",
+    ),
     variables={
         "StateMachineArn": "ARN of the state machine.",
         "ExecutionArn": "ARN of its execution.",

@@ -22,7 +22,10 @@ GOOD: Final[dict[str, tuple[State, ...]]] = {
 """States that hold, by condition (CodePipeline user guide, "CloudWatchAlarm")."""
 
 
-@action("rule/alarm")
+@action(
+    "rule/alarm",
+    permissions=("cloudwatch:DescribeAlarms",),
+)
 def watch_alarm(
     source: str,
     alarm: dict[str, Any],

@@ -6,7 +6,10 @@ from prefect_delivery.tasks.rules.alarm import Watch, watch_alarm
 from prefect_delivery.tasks.rules.patience import Interval
 
 
-@action("rule/cloudwatch-alarm")
+@action(
+    "rule/cloudwatch-alarm",
+    permissions=("cloudwatch:DescribeAlarms",),
+)
 def watch_cloudwatch_alarm(
     alarm_name: str,
     *,

@@ -2,11 +2,14 @@
 
 from prefect_delivery.actions import Artifact, Job, Minutes, Outputs, action
 from prefect_delivery.blocks.aws_session import aws_session
-from prefect_delivery.tasks.build.codebuild_build import run
+from prefect_delivery.tasks.build.codebuild_build import PERMISSIONS, run
 from prefect_delivery.tasks.build.codebuild_order import Order, Variables
 
 
-@action("rule/codebuild")
+@action(
+    "rule/codebuild",
+    permissions=PERMISSIONS,
+)
 def hold_if_build_succeeds(
     project_name: str,
     artifacts: dict[str, Artifact] = {},

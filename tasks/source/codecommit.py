@@ -13,6 +13,7 @@ from prefect_delivery.tasks.source.aws_git import (
 
 @action(
     "source/codecommit",
+    permissions=("codecommit:GitPull",),
     variables={
         "CommitId": "Full digits of the commit.",
         "CommitMessage": "Commit message, at most 10 KB.",

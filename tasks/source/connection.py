@@ -20,6 +20,10 @@ _ARN = re.compile(
 
 @action(
     "source/connection",
+    permissions=(
+        "codeconnections:UseConnection",
+        "codestar-connections:UseConnection",
+    ),
     variables={
         "AuthorDate": "When the commit was written, in ISO 8601.",
         "BranchName": "Branch it was found by.",

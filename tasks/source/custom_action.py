@@ -4,6 +4,7 @@ from typing import Literal
 
 from prefect_delivery.actions import ActionFailed, Job, Minutes, Outputs, action
 from prefect_delivery.ledger.jobs import ActionType
+from prefect_delivery.tasks.bundles import BUNDLED
 from prefect_delivery.tasks.invoke.worker_job import Order, carry_out
 
 ARTIFACT = "source"
@@ -11,6 +12,7 @@ ARTIFACT = "source"
 
 @action(
     "source/custom-action",
+    permissions=(*BUNDLED, "sts:GetFederationToken"),
     variables={"commit": "The revision that the worker has brought, if it says."},
 )
 def bring_by_custom_action(

@@ -45,6 +45,7 @@ def _look(configuration: Configuration) -> dict[str, str]:
 @action(
     "source/ecr",
     watched=Watched(address=_address, look=_look),
+    permissions=("ecr:DescribeImages",),
     variables={
         "RegistryId": "Account of the registry.",
         "RepositoryName": "Name of the repository.",

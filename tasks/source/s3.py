@@ -43,6 +43,11 @@ def _look(configuration: Configuration) -> dict[str, str]:
 @action(
     "source/s3",
     watched=Watched(address=_address, look=_look),
+    permissions=(
+        "s3:GetObject",
+        "s3:GetObjectVersion",
+        "s3:ListBucket",
+    ),
     variables={
         "BucketName": "Name of the bucket.",
         "ETag": "Entity tag of the object.",

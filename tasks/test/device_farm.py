@@ -50,7 +50,18 @@ TestType = Literal[
 Data = dict[str, Any]
 
 
-@action("test/device-farm")
+@action(
+    "test/device-farm",
+    permissions=(
+        "devicefarm:CreateUpload",
+        "devicefarm:GetRun",
+        "devicefarm:GetUpload",
+        "devicefarm:ListRuns",
+        "devicefarm:ListUploads",
+        "devicefarm:ScheduleRun",
+        "devicefarm:StopRun",
+    ),
+)
 def test_with_device_farm(
     artifact: Artifact,
     app_type: Literal["iOS", "Android", "Web"],

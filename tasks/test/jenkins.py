@@ -2,6 +2,7 @@
 
 from prefect_delivery.actions import Artifact, Job, Minutes, Outputs, Patterns, action
 from prefect_delivery.tasks.build.jenkins_build import Order, run
+from prefect_delivery.tasks.bundles import BUNDLED
 
 VARIABLES = {
     "BuildNumber": "Number of the build.",
@@ -9,7 +10,7 @@ VARIABLES = {
 }
 
 
-@action("test/jenkins", variables=VARIABLES)
+@action("test/jenkins", permissions=BUNDLED, variables=VARIABLES)
 def test_with_jenkins(
     server: str,
     project_name: str,
