@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
 import pytest
+from hypothesis import settings
 from psutil import virtual_memory
 
 if TYPE_CHECKING:
@@ -20,6 +21,10 @@ if TYPE_CHECKING:
 MEMORY = Path("/dev/shm")
 NEEDED = 8 << 30
 """Bytes that may be free there for tests to use it; they need a tenth."""
+
+# How long an example takes is for the machine to say, not for the test.
+settings.register_profile("ours", deadline=None)
+settings.load_profile("ours")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
