@@ -104,6 +104,8 @@ def test_a_client_outlives_the_credentials_of_its_role(
 def test_what_is_missing_is_said(
     endpoint: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    for file in ("AWS_SHARED_CREDENTIALS_FILE", "AWS_CONFIG_FILE"):
+        monkeypatch.setenv(file, "/nowhere")
     with pytest.raises(ActionFailed, match="no AwsCredentials block 'none'"):
         AwsSession("none")
     with pytest.raises(ActionFailed, match="no AWS credentials"):
