@@ -299,9 +299,13 @@ def running(shop: Shop, mark: Path) -> Running:
     owner = shop.ledger.executions.owner(execution.id)
     assert owner is not None
     process = psutil.Process(int(owner.holder.split(":")[3]))
-    children = process.children(recursive=True)
-    assert {"sleep"} <= {child.name() for child in children}
-    return Running(execution, process, children)
+
+    def sleeps() -> bool:
+        return "sleep" in {child.name() for child in process.children(recursive=True)}
+
+    # The shell makes the mark before it begins to sleep.
+    until(sleeps, "what the build runs")
+    return Running(execution, process, process.children(recursive=True))
 
 
 @contextmanager

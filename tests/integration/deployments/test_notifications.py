@@ -31,9 +31,8 @@ said: list[str] = []
 
 
 def shown(language: str) -> str:
-    """What the page shows of a language."""
-    [found] = re.findall(rf"```{language}\n(.*?)```", PAGE, re.DOTALL)
-    return str(found)
+    """What the page shows first of a language."""
+    return str(re.findall(rf"```{language}\n(.*?)```", PAGE, re.DOTALL)[0])
 
 
 @pytest.fixture

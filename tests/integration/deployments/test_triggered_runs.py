@@ -39,19 +39,19 @@ def test_everything_that_starts_a_pipeline_starts_it_once(
     url = git_server.url(name)
     team.work()
     team.write(
-        "form", "variables: {greeting: {}}", url=url, text="#{variables.greeting}"
+        "asked", "variables: {greeting: {}}", url=url, text="#{variables.greeting}"
     )
     team.write("pushed", "on: {push: {branches: [main]}}", url=url)
     team.write("after", "on: {pipeline: [pushed], event: [image.pushed]}", url=url)
     job = f"command={json.dumps(FAST['command'])}"
-    team.deploy("form", "pushed", "after", "-j", job, "--poll", "86400")
+    team.deploy("asked", "pushed", "after", "-j", job, "--poll", "86400")
 
     # A form, with a field left empty.
-    team.ask("form", variables={"greeting": "hi"}, revisions={"app": ""})
+    team.ask("asked", variables={"greeting": "hi"}, revisions={"app": ""})
     # What was asked for before a definition is deployed anew runs as it was asked for.
-    team.write("form", "variables: {greeting: {}}", url=url, text="new")
-    assert "definition.stages.Build" in team.deploy("form", "-j", job)
-    by_form = team.ended("form")
+    team.write("asked", "variables: {greeting: {}}", url=url, text="new")
+    assert "definition.stages.Build" in team.deploy("asked", "-j", job)
+    by_form = team.ended("asked")
     # A push that no webhook tells of, and the success of what it starts.
     team.deliver("watch", "--once")
     commit = developer.commit("two", {"a": "2"})
