@@ -50,12 +50,14 @@ class Fence:
         deadline = time.monotonic() + _PATIENCE
         while not _try_lock(lock):
             seen, owner = _read(lock)
+            holder = _holder(lock) or owner
             # A process that was stopped in the middle of a change would make it the
-            # moment it goes on, lease or no lease.
-            if seen < token and _is_stopped(owner):
-                os.kill(owner, signal.SIGKILL)
+            # moment it goes on, lease or no lease. One that has not written its name
+            # yet has changed nothing under its lease, whichever that is.
+            if (seen < token or holder != owner) and _is_stopped(holder):
+                os.kill(holder, signal.SIGKILL)
             if time.monotonic() > deadline:
-                raise ActionFailed(f"process {owner} is still changing {self._root}")
+                raise ActionFailed(f"process {holder} is still changing {self._root}")
             time.sleep(0.01)
 
     def _lost(self, token: int, seen: int) -> LeaseLost:
@@ -86,6 +88,32 @@ def _write(lock: int, token: int) -> None:
     pid = os.getpid()
     # One write of fixed length: a crash leaves the old line or the new one.
     os.pwrite(lock, f"{token:020} {pid:020} {start_of(pid) or 0:020}\n".encode(), 0)
+
+
+def _holder(lock: int) -> int:
+    """The process that has the file locked; 0 when that cannot be seen.
+
+    Source: proc_locks(5).
+    """
+    ours = os.fstat(lock)
+    for line in Path("/proc/locks").read_text().splitlines():
+        match line.split():
+            case [_, "FLOCK", _, "WRITE", pid, place, *_]:
+                same = place.rpartition(":")[2] == str(ours.st_ino)
+                # Files of other file systems may have the same number.
+                if same and _has_open(int(pid), ours):
+                    return int(pid)
+    return 0
+
+
+def _has_open(pid: int, file: os.stat_result) -> bool:
+    try:
+        return any(
+            os.path.samestat(descriptor.stat(), file)
+            for descriptor in Path(f"/proc/{pid}/fd").iterdir()
+        )
+    except OSError:
+        return False
 
 
 def _is_stopped(pid: int) -> bool:

@@ -1,5 +1,6 @@
 """Only one process changes a host, and one that lost its lease changes nothing."""
 
+import fcntl
 import os
 import signal
 import sqlite3
@@ -98,6 +99,26 @@ def test_a_process_frozen_in_the_middle_of_a_change_is_ended(
     host.prepare(shop.release("two"), 6)
 
     assert frozen.wait() == -signal.SIGKILL
+
+
+def test_a_process_frozen_before_it_has_written_its_name_is_ended(
+    shop: Shop, make_host: MakeHost, into: RollOut
+) -> None:
+    host = make_host()
+    into(host, shop.release("one"))
+    frozen = Child(lambda: freeze_locked(host.root / ".fence"))
+    frozen.wait_until_frozen()
+
+    host.prepare(shop.release("two"), 6)
+
+    assert frozen.wait() == -signal.SIGKILL
+
+
+def freeze_locked(fence: Path) -> None:
+    """Be stopped at once when the file is locked, before anything is in it."""
+    with fence.open("r+") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        os.kill(os.getpid(), signal.SIGSTOP)
 
 
 def test_every_verb_may_be_repeated(shop: Shop, host: HostEnvironment) -> None:
