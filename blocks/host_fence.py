@@ -49,13 +49,15 @@ class Fence:
     def _lock(self, lock: int, token: int) -> None:
         deadline = time.monotonic() + _PATIENCE
         while not _try_lock(lock):
-            seen, owner = _read(lock)
-            holder = _holder(lock) or owner
-            # A process that was stopped in the middle of a change would make it the
-            # moment it goes on, lease or no lease. One that has not written its name
-            # yet has changed nothing under its lease, whichever that is.
-            if (seen < token or holder != owner) and _is_stopped(holder):
-                os.kill(holder, signal.SIGKILL)
+            holder = _holder(lock) or _read(lock)[1]
+            if _is_stopped(holder):
+                # Only now, when it writes no more.
+                seen, owner = _read(lock)
+                # A process that was stopped in the middle of a change would make it
+                # the moment it goes on, lease or no lease. One that has not written
+                # its name yet has changed nothing under its lease, whichever that is.
+                if seen < token or holder != owner:
+                    os.kill(holder, signal.SIGKILL)
             if time.monotonic() > deadline:
                 raise ActionFailed(f"process {holder} is still changing {self._root}")
             time.sleep(0.01)
